@@ -1,0 +1,49 @@
+# Everything runs from .venv, which is built from requirements.lock (exact versions, hashes, no addresses).
+PYTHON ?= python3.11
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help setup demo test test-long test-system lint types unit bench lock clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+setup: $(STAMP)  ## build or refresh the environment
+
+# The stamp is written last: an interrupted install is done again, a finished one is never repeated.
+$(STAMP): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; install Python 3.11 or call make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
+	@touch $(STAMP)
+
+demo: setup  ## simulated market -> trained model -> served answer
+	$(BIN)/bearmode demo
+
+lint: setup  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup  ## mypy, strict
+	$(BIN)/mypy
+
+unit: setup  ## the fast tests
+	$(BIN)/pytest -n 2 -m "not long and not system"
+
+test: lint types unit  ## what every change passes (under 8 minutes)
+
+test-long: setup  ## the full counts of every property, fault and load
+	BEARMODE_TIER=long $(BIN)/pytest -n 2 -m "not system"
+
+test-system: setup  ## what needs more than pip brings
+	$(BIN)/pytest -m system -rs
+
+bench: setup  ## every benchmark, printed
+	for name in $$(ls benchmarks | sed -n 's/^\([a-z][a-z_]*\)\.py$$/\1/p'); do $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+lock:  ## re-resolve requirements.lock (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" --output-file requirements.lock
+
+clean:  ## remove what runs leave behind (data, runs, bundles stay)
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,40 @@
+"""The catalogue: every feature, declared once, in a fixed order."""
+
+from __future__ import annotations
+
+from features.declaration import Feature
+from features.errors import UsageError
+from features.funding import funding_features
+from features.open_interest import open_interest_features
+from features.price import price_features
+
+__all__ = ["CATALOG", "feature_names", "longest_lookback", "select"]
+
+CATALOG: tuple[Feature, ...] = (*price_features(), *funding_features(), *open_interest_features())
+"""All features; schema, manifest, documentation and leak sweep read this."""
+
+_BY_NAME = {feature.name: feature for feature in CATALOG}
+
+
+def feature_names() -> tuple[str, ...]:
+    """Names in catalogue order: the column order of every feature table."""
+    return tuple(_BY_NAME)
+
+
+def select(names: tuple[str, ...] | list[str]) -> tuple[Feature, ...]:
+    """Features by name, in the order given.
+
+    Raises
+    ------
+    UsageError
+        For a name that the catalogue does not have.
+    """
+    unknown = [name for name in names if name not in _BY_NAME]
+    if unknown:
+        raise UsageError(f"no such feature: {', '.join(unknown)}", code="unknown_feature")
+    return tuple(_BY_NAME[name] for name in names)
+
+
+def longest_lookback(features: tuple[Feature, ...], per_day: int) -> int:
+    """Bars that the longest of ``features`` needs, the current one included."""
+    return max(feature.lookback(per_day) for feature in features)

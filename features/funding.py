@@ -1,0 +1,100 @@
+"""Features of the funding rate: its level against the usual, its rank and its tails.
+
+Rates are compared per 8 hours, whatever the contract's interval: ``rate x 8 / interval``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from features.bars import Bars, FloatArray
+from features.declaration import Feature
+from features.rolling import rolling_rank
+
+__all__ = ["DEFAULT_RATE", "funding_features", "rate_per_8h"]
+
+DEFAULT_RATE = 0.0001
+"""Where the rate sits while the premium is small: 0.01 % per 8 hours."""
+TAIL_RATE = 0.0005
+_INPUTS = ("funding_rate", "funding_interval_hours")
+
+
+def rate_per_8h(bars: Bars) -> FloatArray:
+    """Funding rate as a fraction per 8 hours, positive when longs pay shorts."""
+    return bars.column("funding_rate") * 8.0 / bars.column("funding_interval_hours")
+
+
+def _level(days: int) -> Feature:
+    def compute(bars: Bars) -> FloatArray:
+        mean: FloatArray = bars.mean("rate_per_8h", rate_per_8h(bars), days)
+        return np.arcsinh(mean / DEFAULT_RATE)
+
+    return Feature(
+        f"funding_level_{days}d",
+        "funding",
+        days,
+        "asinh of multiples of the default rate",
+        _INPUTS,
+        f"asinh of the mean 8-hour funding rate over {days} d / 0.01 %",
+        compute,
+    )
+
+
+def _rank(days: int, over: int) -> Feature:
+    def compute(bars: Bars) -> FloatArray:
+        mean = bars.mean("rate_per_8h", rate_per_8h(bars), days)
+        return rolling_rank(mean, np.arange(1, over + 1) * bars.per_day, last=bars.last)
+
+    return Feature(
+        f"funding_rank_{days}d_in_{over}d",
+        "funding",
+        days + over,
+        "share",
+        _INPUTS,
+        f"rank of the {days}-day mean rate among its values at the same hour of the last {over} d",
+        compute,
+    )
+
+
+def _negative_share(days: int) -> Feature:
+    def compute(bars: Bars) -> FloatArray:
+        rate = rate_per_8h(bars)
+        return bars.mean("rate_below_zero", np.where(np.isfinite(rate), (rate < 0) * 1.0, np.nan), days)
+
+    return Feature(
+        f"funding_negative_{days}d",
+        "funding",
+        days,
+        "share",
+        _INPUTS,
+        f"share of the last {days} d in which shorts paid longs",
+        compute,
+    )
+
+
+def _tail_share(days: int) -> Feature:
+    def compute(bars: Bars) -> FloatArray:
+        rate = rate_per_8h(bars)
+        tail = np.where(np.isfinite(rate), (rate > TAIL_RATE) * 1.0 - (rate < -TAIL_RATE) * 1.0, np.nan)
+        return bars.mean("rate_in_tail", tail, days)
+
+    return Feature(
+        f"funding_tails_{days}d",
+        "funding",
+        days,
+        "share",
+        _INPUTS,
+        f"share of {days} d with a rate above 0.05 % less the share below -0.05 % (per 8 h)",
+        compute,
+    )
+
+
+def funding_features() -> list[Feature]:
+    """Declare the features of funding."""
+    return [
+        *(_level(days) for days in (1, 7, 30)),
+        _rank(3, 90),
+        _rank(7, 60),
+        _negative_share(7),
+        _tail_share(30),
+    ]
