@@ -19,7 +19,7 @@ import pandas as pd
 from features.errors import NothingUsableError, UsageError
 from features.raw import INTERVALS, RawMarket, interval_delta
 from features.sources.simulated_parameters import LEADER, SimulationParameters
-from features.sources.simulated_path import Path, draw_path, random_stream
+from features.sources.simulated_path import Path, draw_path, random_stream, significant_all
 from features.sources.simulated_tables import (
     bar_table,
     fear_greed_table,
@@ -111,7 +111,7 @@ def simulate(
     open_times = pd.date_range(since, periods=n_bars, freq=_HOUR, unit="ns")
     closes_at = open_times + _HOUR
     hours = np.asarray(closes_at.hour, dtype=np.int64)
-    states, ages = parameters.regimes.sample(random_stream(seed, "market", "states"), n_bars)
+    states, ages = parameters.regimes.sample(random_stream(seed, "market", "spells"), n_bars)
     leader = draw_path(parameters.of(LEADER), states, hours, seed)
     mood = fear_greed_table(leader, closes_at, seed)
     truth = pd.DataFrame({"time": closes_at, "state": states, "age": ages})
@@ -133,7 +133,7 @@ def load_simulated(
     until: pd.Timestamp | None = None,
     seed: int = 7,
 ) -> list[RawMarket]:
-    """The source: markets of a simulation that always starts at 2021-01-01, cut to the span asked for.
+    """Load markets of the simulation that starts at 2021-01-01, cut to the span asked for.
 
     Parameters
     ----------
@@ -206,9 +206,8 @@ def _market(
 def _aggregated(market: RawMarket, interval: str) -> RawMarket:
     """Whole bars of a longer interval, aligned to UTC midnight."""
     grouped = market.bars.groupby(market.bars["open_time"].dt.floor(interval_delta(interval)))
-    bars = grouped.agg(
-        {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
-    ).round({"volume": 3})
+    bars = grouped.agg({"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"})
+    bars["volume"] = significant_all(bars["volume"].to_numpy(dtype=np.float64))
     whole = bars[grouped.size() == INTERVALS[interval]]
     return replace(market, interval=interval, bars=whole.rename_axis("open_time").reset_index())
 

@@ -1,4 +1,4 @@
-"""What each bar of the simulated market shows, as closed-form densities given the state and the observed past.
+"""Closed-form densities of what a simulated bar shows, given the state and the observed past.
 
 With them a Bayes filter that knows the parameters can be run on the simulated history: no model can
 do better on average. Conditioning set of bar ``t``: everything observed before it and, for a symbol
@@ -16,30 +16,15 @@ from numpy.typing import NDArray
 
 from features.errors import DataError
 from features.raw import RawMarket
-from features.sources.simulated_parameters import (
-    LEADER,
-    FundingParameters,
-    OpenInterestParameters,
-    ReturnParameters,
-    SimulationParameters,
-    SymbolParameters,
+from features.sources.simulated_laws import (
+    funding_log_density,
+    open_interest_log_density,
+    return_log_density,
 )
+from features.sources.simulated_parameters import LEADER, SimulationParameters, SymbolParameters
 from features.sources.simulated_past import ObservedPast
 
-__all__ = [
-    "Observations",
-    "bayes_filter",
-    "funding_cdf",
-    "funding_log_density",
-    "log_density",
-    "observe",
-    "open_interest_cdf",
-    "open_interest_log_density",
-    "return_cdf",
-    "return_log_density",
-    "student_cdf",
-    "student_pdf",
-]
+__all__ = ["Observations", "bayes_filter", "log_density", "observe"]
 
 FloatArray = NDArray[np.float64]
 
@@ -90,10 +75,13 @@ def observe(parameters: SymbolParameters, market: RawMarket, leader: RawMarket |
     Raises
     ------
     DataError
-        If the market is not hourly, lacks funding or open interest, or does not match the leader.
+        If the market is not hourly, is cut at its start, lacks funding or open interest, or does
+        not match the leader.
     """
     if market.interval != "1h" or market.funding is None or market.open_interest is None:
         raise DataError(f"{market.symbol} at {market.interval}: densities need the hourly simulation")
+    if float(market.bars["open"].iloc[0]) != parameters.start_price:
+        raise DataError(f"{market.symbol} opens at another price than the simulation starts with: it was cut")
     lead = _returns(parameters.start_price, market) * 0.0
     if parameters.returns.beta != 0.0:
         if leader is None or not leader.bars["open_time"].equals(market.bars["open_time"]):
@@ -189,137 +177,6 @@ def bayes_filter(
     return parameters.regimes.filter_online(total)
 
 
-def student_pdf(z: FloatArray) -> FloatArray:
-    """Density of Student's t with four degrees of freedom."""
-    return np.asarray(0.375 * (1.0 + z * z / 4.0) ** -2.5, dtype=np.float64)
-
-
-def student_cdf(z: FloatArray) -> FloatArray:
-    """Distribution function of Student's t with four degrees of freedom (algebraic)."""
-    w = 1.0 + z * z / 4.0
-    return np.asarray(0.5 + 0.375 * z / np.sqrt(w) * (1.0 - z * z / (12.0 * w)), dtype=np.float64)
-
-
 def _returns(start: float, market: RawMarket) -> FloatArray:
     close = market.bars["close"].to_numpy(dtype=np.float64)
     return np.asarray(np.log(close / np.r_[start, close[:-1]]), dtype=np.float64)
-
-
-def _standardised(
-    p: ReturnParameters, own_return: FloatArray, scale: FloatArray, crowded: NDArray[np.bool_]
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    width = scale[:, None] * np.array(p.scale_factor)
-    z = (own_return[:, None] - scale[:, None] * np.array(p.drift)) / width
-    lift = p.squeeze_size / np.array(p.scale_factor)
-    chance = np.where(crowded[:, None], np.array(p.squeeze_chance_crowded), np.array(p.squeeze_chance))
-    return z, z - lift, width, chance
-
-
-def return_log_density(
-    p: ReturnParameters, own_return: FloatArray, scale: FloatArray, crowded: NDArray[np.bool_]
-) -> FloatArray:
-    """Log density of a bar's own return, shape (n, 4): a Student-t and, in relief rallies, a squeeze."""
-    plain, lifted, width, chance = _standardised(p, own_return, scale, crowded)
-    density = (1.0 - chance) * student_pdf(plain) + chance * student_pdf(lifted)
-    return np.asarray(np.log(density / width), dtype=np.float64)
-
-
-def return_cdf(
-    p: ReturnParameters, own_return: FloatArray, scale: FloatArray, crowded: NDArray[np.bool_]
-) -> FloatArray:
-    """Distribution function that belongs to :func:`return_log_density`, shape (n, 4)."""
-    plain, lifted, _, chance = _standardised(p, own_return, scale, crowded)
-    return (1.0 - chance) * student_cdf(plain) + chance * student_cdf(lifted)
-
-
-def _premium(p: FundingParameters, score: FloatArray, last_rate: FloatArray) -> FloatArray:
-    memory = p.memory * (last_rate - p.default)
-    beyond = np.maximum(0.0, score - p.euphoria_from)
-    response = np.array(p.momentum) * score[:, None] + np.array(p.euphoria) * beyond[:, None]
-    return np.array(p.level) + response + memory[:, None]
-
-
-def _noise_cdf(p: FundingParameters, x: FloatArray) -> FloatArray:
-    narrow = 0.5 + 0.5 * np.tanh(x / (2.0 * p.noise))
-    wide = 0.5 + 0.5 * np.tanh(x / (2.0 * p.noise * p.shock_factor))
-    return np.asarray((1.0 - p.shock_chance) * narrow + p.shock_chance * wide, dtype=np.float64)
-
-
-def _noise_pdf(p: FundingParameters, x: FloatArray) -> FloatArray:
-    def logistic(scale: float) -> FloatArray:
-        tail = np.exp(-np.abs(x) / scale)
-        return np.asarray(tail / (scale * (1.0 + tail) ** 2), dtype=np.float64)
-
-    return (1.0 - p.shock_chance) * logistic(p.noise) + p.shock_chance * logistic(p.noise * p.shock_factor)
-
-
-def funding_log_density(
-    p: FundingParameters, rate: FloatArray, score: FloatArray, last_rate: FloatArray
-) -> FloatArray:
-    """Log density of a settled rate, shape (n, 4).
-
-    A mixed law: a probability at the default rate (the premium lies in the dead band, or so little
-    outside that the rate rounds to the default) and at the two caps, a density elsewhere.
-    """
-    centre = _premium(p, score, last_rate)
-    band, cap = p.dead_band + _HALF_DIGIT, p.cap - _HALF_DIGIT
-    y = (rate - p.default)[:, None]
-    at_default = _noise_cdf(p, band - centre) - _noise_cdf(p, -band - centre)
-    top = _noise_cdf(p, centre - (cap - p.default + p.dead_band))
-    bottom = _noise_cdf(p, -cap - p.default - p.dead_band - centre)
-    inside = _noise_pdf(p, y + np.sign(y) * p.dead_band - centre)
-    density = np.where(np.abs(y) < _HALF_DIGIT, at_default, inside)
-    density = np.where(rate[:, None] > cap, top, density)
-    density = np.where(rate[:, None] < -cap, bottom, density)
-    return np.asarray(np.log(np.maximum(density, 1e-300)), dtype=np.float64)
-
-
-def funding_cdf(
-    p: FundingParameters, rate: FloatArray, score: FloatArray, last_rate: FloatArray
-) -> FloatArray:
-    """Chance of a settled rate <= ``rate`` (which includes its own mass at the default), shape (n, 4)."""
-    y = (rate - p.default)[:, None]
-    edge = np.where(y > -_HALF_DIGIT, p.dead_band, -p.dead_band)
-    return np.where(rate[:, None] >= p.cap, 1.0, _noise_cdf(p, y + edge - _premium(p, score, last_rate)))
-
-
-_HALF_DIGIT = 5e-9
-"""Half of the last of a rate's eight decimals."""
-
-
-def _interest_z(
-    p: OpenInterestParameters,
-    change: FloatArray,
-    day_return: FloatArray,
-    violent: FloatArray,
-    gap: FloatArray,
-) -> FloatArray:
-    location = np.array(p.level) + np.array(p.response) * day_return[:, None]
-    location = location - (p.flush * violent + p.pull * gap)[:, None]
-    return np.asarray((change[:, None] - location) / p.noise, dtype=np.float64)
-
-
-def open_interest_log_density(
-    p: OpenInterestParameters,
-    change: FloatArray,
-    day_return: FloatArray,
-    violent: FloatArray,
-    gap: FloatArray,
-) -> FloatArray:
-    """Log density of a day's log-change of open interest in coins, shape (n, 4).
-
-    Given the day's return this is also the density of the change in USD: the two differ by it.
-    """
-    z = _interest_z(p, change, day_return, violent, gap)
-    return np.asarray(np.log(student_pdf(z) / p.noise), dtype=np.float64)
-
-
-def open_interest_cdf(
-    p: OpenInterestParameters,
-    change: FloatArray,
-    day_return: FloatArray,
-    violent: FloatArray,
-    gap: FloatArray,
-) -> FloatArray:
-    """Distribution function that belongs to :func:`open_interest_log_density`, shape (n, 4)."""
-    return student_cdf(_interest_z(p, change, day_return, violent, gap))

@@ -27,7 +27,7 @@ __all__ = [
 LEADER = "SIMBTC"
 """The symbol whose return is the common factor of all others."""
 
-LEADER_SCALE = 0.0050
+LEADER_SCALE = 0.0048
 """Level of the leader's scale: about 56 % a year with the spread of volatility around it."""
 
 FourFloats = tuple[float, float, float, float]
@@ -61,11 +61,11 @@ class ReturnParameters:
 
     beta: float = 0.0
     base_scale: float = LEADER_SCALE
-    drift: FourFloats = (-0.066, 0.0, 0.050, 0.040)
-    scale_factor: FourFloats = (1.015, 0.985, 1.015, 0.99)
+    drift: FourFloats = (-0.064, 0.0, 0.030, 0.040)
+    scale_factor: FourFloats = (1.04, 0.95, 1.04, 0.98)
     scale_bounds: tuple[float, float] = (0.35, 3.0)
     half_lives: FourFloats = (3.0, 24.0, 168.0, 720.0)
-    weights: FourFloats = (0.36, 0.26, 0.19, 0.14)
+    weights: FourFloats = (0.35, 0.24, 0.18, 0.16)
     squeeze_chance: FourFloats = (0.0, 0.0, 0.010, 0.0)
     squeeze_chance_crowded: FourFloats = (0.0, 0.0, 0.018, 0.0)
     squeeze_size: float = 5.0
@@ -76,9 +76,9 @@ class FundingParameters:
     """Funding rate per 8 hours, by the exchange's rule.
 
     The premium's distance from the default rate is ``level + momentum x score + euphoria x max(0,
-    score - euphoria_from) + memory x (last rate - default) + noise``; within ``dead_band`` of 0 the rate is the default, beyond it the rate moves
-    by what exceeds the band, up to ``cap``. The noise is logistic, at times (``shock_chance``)
-    ``shock_factor`` times wider.
+    score - euphoria_from) + memory x (last rate - default) + noise``. Within ``dead_band`` of 0 the
+    rate is the default; beyond it the rate moves by what exceeds the band, up to ``cap``. The noise
+    is logistic, at times (``shock_chance``) ``shock_factor`` times wider.
     """
 
     default: float = 1e-4
@@ -171,7 +171,7 @@ class SimulationParameters:
             returns,
             beta=beta,
             base_scale=own,
-            drift=(-0.012, 0.0, 0.012, 0.006),
+            drift=(-0.010, 0.0, 0.012, 0.0),
             squeeze_chance=(0.0, 0.0, 0.005, 0.0),
             squeeze_chance_crowded=(0.0, 0.0, 0.010, 0.0),
         )
@@ -187,8 +187,8 @@ class SimulationParameters:
 
 
 _KNOWN: dict[str, tuple[float, float, float, float]] = {
-    "SIMETH": (2_000.0, 1.08, 0.0034, 0.5),
-    "SIMSOL": (100.0, 1.30, 0.0066, 0.12),
+    "SIMETH": (2_000.0, 1.08, 0.0030, 0.5),
+    "SIMSOL": (100.0, 1.30, 0.0062, 0.12),
 }
 """Start price, beta, own scale, size against the leader."""
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from features.sources.simulated_parameters import FundingParameters, SymbolParameters, stream_key
 from features.sources.simulated_past import ObservedPast
 
-__all__ = ["Path", "draw_path", "logistic", "random_stream", "significant"]
+__all__ = ["Path", "draw_path", "logistic", "random_stream", "significant", "significant_all"]
 
 FloatArray = NDArray[np.float64]
 
@@ -51,13 +51,13 @@ def random_stream(seed: int, name: str, purpose: str) -> np.random.Generator:
 
 
 def logistic(uniform: FloatArray) -> FloatArray:
-    """Standard logistic draws from uniforms in [0, 1), rounded to 10 decimals."""
+    """Draw standard logistic values from uniforms in [0, 1), rounded to 10 decimals."""
     u = np.clip(uniform, 1e-12, 1.0 - 1e-12)
     return np.asarray(np.round(np.log(u / (1.0 - u)), 10), dtype=np.float64)
 
 
 def significant(value: float, digits: int = 8) -> float:
-    """``value`` rounded to significant digits.
+    """Round ``value`` to significant digits.
 
     Examples
     --------
@@ -65,6 +65,11 @@ def significant(value: float, digits: int = 8) -> float:
     12345.679
     """
     return float(f"{value:.{digits}g}")
+
+
+def significant_all(values: FloatArray) -> FloatArray:
+    """Round each of ``values`` to 8 significant digits."""
+    return np.array([significant(value) for value in values.tolist()], dtype=np.float64)
 
 
 def _student(first: FloatArray, second: FloatArray) -> FloatArray:

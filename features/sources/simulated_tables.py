@@ -1,4 +1,4 @@
-"""The raw tables that are drawn around a simulated path: bars, funding, open interest, positioning, sentiment.
+"""The raw tables that are drawn around a simulated path: bars, positioning, sentiment and the rest.
 
 Ranges, volumes, liquidations, ratios and sentiment depend on the OBSERVED path and on noise of their
 own, never on the state itself. So they say nothing about the state that return, funding and open
@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.sources.simulated_parameters import SymbolParameters
-from features.sources.simulated_path import Path, logistic, random_stream
+from features.sources.simulated_path import Path, logistic, random_stream, significant_all
 
 __all__ = ["bar_table", "fear_greed_table", "funding_table", "open_interest_table", "positioning_table"]
 
@@ -56,7 +56,7 @@ def bar_table(
             "high": np.maximum(high, np.maximum(opens, path.close)),
             "low": np.maximum(np.minimum(low, np.minimum(opens, path.close)), tick),
             "close": path.close,
-            "volume": np.round(turnover / path.close, 3),
+            "volume": significant_all(turnover / path.close),
         }
     )
 
@@ -97,7 +97,7 @@ def positioning_table(
         "taker_buy_usd": turnover * buys,
         "taker_sell_usd": turnover * (1.0 - buys),
     }
-    rounded = {name: np.round(v, 4 if name == "lsr_global" else 2) for name, v in values.items()}
+    rounded = {name: significant_all(value) for name, value in values.items()}
     return pd.DataFrame({"time": closes_at[ends], **rounded})
 
 
@@ -120,7 +120,7 @@ def _per_day(values: FloatArray, ends: NDArray[np.int64]) -> FloatArray:
 
 
 def _beyond(values: FloatArray, ends: NDArray[np.int64]) -> FloatArray:
-    """What the last sum of ``reduceat`` holds beyond the last day's end."""
+    """Give what the last sum of ``reduceat`` holds beyond the last day's end."""
     out = np.zeros(len(ends))
     out[-1] = values[ends[-1] + 1 :].sum()
     return out

@@ -1,0 +1,293 @@
+"""The served artifact: a folder that proves itself before it is used.
+
+    model.onnx     features (float32) -> calibrated probabilities
+    manifest.json  everything the answer depends on, and the SHA-256 of each file; content only
+    golden.json    feature rows with probabilities, raw windows with full answers
+    run.json       run id and times; outside the hash
+
+The version of a bundle is the head of its manifest's SHA-256: same data, code and seed, same
+version.
+Loading fails closed: a bad hash, schema or golden row is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from features.catalog import select
+from features.errors import BearmodeError, BundleError
+from features.raw import bars_per_day
+from features.regimes import LABEL_VERSION, REGIMES
+from serving.advice import AdviceParameters
+from serving.decision import DecisionParameters
+
+__all__ = [
+    "Bundle",
+    "Champion",
+    "Manifest",
+    "RunInfo",
+    "champion",
+    "champion_folder",
+    "install_bundle",
+    "write_bundle",
+    "write_json",
+]
+
+SCHEMA_VERSION = 1
+VERSION_DIGITS = 12
+_NAMES = ("model.onnx", "golden.json")
+
+
+class _Content(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FeatureSchema(_Content):
+    """One feature that the model reads, in column order."""
+
+    name: str
+    group: str
+    lookback_bars: int
+    unit: str
+    inputs: list[str]
+    words: str
+
+
+class TrainingSpan(_Content):
+    """What the model has seen."""
+
+    first_bar: datetime
+    last_label: datetime
+    trained_until: datetime
+    rows: int
+    spells: int
+
+
+class Manifest(_Content):
+    """Everything an answer depends on; content only, no run id and no time of day."""
+
+    schema_version: int
+    label_version: str
+    classes: list[str]
+    data_source: str
+    symbols: list[str]
+    interval: str
+    features: list[FeatureSchema]
+    window_bars: int
+    decision: DecisionParameters
+    advice: AdviceParameters
+    temperature: float
+    training: TrainingSpan
+    data_hash: str
+    feature_hash: str
+    metrics: dict[str, float]
+    libraries: dict[str, str]
+    files: dict[str, str]
+
+
+class RunInfo(BaseModel):
+    """Which run made the bundle, and when."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    run_id: str | None = None
+    created_at: datetime | None = None
+    registered_version: str | None = None
+
+
+class Champion(_Content):
+    """The content of ``bundles/champion.json``."""
+
+    version: str
+    path: str
+    hash: str
+    previous: str | None = None
+
+
+class Bundle:
+    """A verified bundle, ready to run.
+
+    Attributes
+    ----------
+    folder : Path
+    manifest : Manifest
+    hash : str
+        SHA-256 of ``manifest.json``, hexadecimal.
+    version : str
+        Its first 12 digits: the name of the bundle's folder and of the model in every answer.
+    run : RunInfo
+    session : onnxruntime.InferenceSession
+        One thread, CPU provider.
+    golden : dict
+        The content of ``golden.json``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        raw = _read(folder / "manifest.json")
+        self.hash = hashlib.sha256(raw).hexdigest()
+        self.version = self.hash[:VERSION_DIGITS]
+        try:
+            self.manifest = Manifest.model_validate_json(raw)
+        except ValidationError as error:
+            raise BundleError(
+                f"{folder / 'manifest.json'} does not fit the schema: {error.errors()[0]['msg']} "
+                f"at {'.'.join(map(str, error.errors()[0]['loc']))}",
+                hint="retrain with this version of bearmode",
+            ) from error
+        content = self._verify_files()
+        self.golden: dict[str, Any] = json.loads(content["golden.json"])
+        self._verify_schema()
+        run = folder / "run.json"
+        try:
+            self.run = RunInfo.model_validate_json(run.read_bytes()) if run.is_file() else RunInfo()
+        except ValidationError as error:
+            raise BundleError(f"{run} is not readable") from error
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        try:
+            self.session = ort.InferenceSession(
+                content["model.onnx"], options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the runtime has no narrower base class for a bad graph
+            raise BundleError(f"{folder / 'model.onnx'} is not a graph that runs here: {error}") from error
+
+    def _verify_files(self) -> dict[str, bytes]:
+        content = {}
+        for name in _NAMES:
+            content[name] = _read(self.folder / name)
+            found = hashlib.sha256(content[name]).hexdigest()
+            expected = self.manifest.files.get(name)
+            if found != expected:
+                raise BundleError(
+                    f"{self.folder / name} has SHA-256 {found[:12]}, the manifest says {str(expected)[:12]}",
+                    hint="the bundle is damaged or was changed by hand; copy it again or retrain",
+                )
+        return content
+
+    def _verify_schema(self) -> None:
+        manifest = self.manifest
+        if manifest.schema_version != SCHEMA_VERSION:
+            raise BundleError(
+                f"bundle schema is version {manifest.schema_version}, this bearmode reads {SCHEMA_VERSION}",
+                hint="retrain with this version of bearmode",
+            )
+        if manifest.classes != list(REGIMES) or manifest.label_version != LABEL_VERSION:
+            raise BundleError(
+                f"bundle answers {manifest.classes} by labels {manifest.label_version}, "
+                f"expected {list(REGIMES)} by {LABEL_VERSION}"
+            )
+        try:
+            features = select([feature.name for feature in manifest.features])
+        except BearmodeError as error:
+            raise BundleError(f"bundle needs a feature that this bearmode lacks: {error.message}") from error
+        per_day = bars_per_day(manifest.interval)
+        declared = [FeatureSchema.model_validate(feature.schema(per_day)) for feature in features]
+        for mine, theirs in zip(declared, manifest.features, strict=True):
+            if mine != theirs:
+                raise BundleError(
+                    f"feature {mine.name} was declared otherwise when the bundle was made",
+                    hint="retrain with this version of bearmode",
+                )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}", hint="train a model first") from error
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON atomically, keys sorted, readable: a reader sees the old file or the new one."""
+    data = json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_bundle(
+    folder: Path, *, model: bytes, golden: dict[str, Any], manifest: dict[str, Any], run: dict[str, Any]
+) -> str:
+    """Write a bundle into a new folder and return the SHA-256 of its manifest.
+
+    ``manifest`` comes without ``files``; the hashes are added here.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(model)
+    write_json(folder / "golden.json", golden)
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in _NAMES}
+    full = Manifest.model_validate({**manifest, "files": hashes})
+    write_json(folder / "manifest.json", full.model_dump(mode="json"))
+    write_json(folder / "run.json", run)
+    return hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+
+
+def install_bundle(source: Path, bundles: Path, version: str) -> Path:
+    """Copy a bundle to ``bundles/<version>``, whole or not at all; an equal one is left as it is."""
+    target = bundles / version
+    bundles.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        return target
+    staging = Path(tempfile.mkdtemp(dir=bundles, prefix=".incoming-"))
+    try:
+        shutil.copytree(source, staging / "bundle")
+        (staging / "bundle").rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def champion(bundles: Path) -> Champion | None:
+    """Read ``champion.json``; ``None`` where nothing has been promoted.
+
+    Raises
+    ------
+    BundleError
+        If the file is there but broken.
+    """
+    path = bundles / "champion.json"
+    if not path.is_file():
+        return None
+    try:
+        return Champion.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise BundleError(f"{path} does not name a champion: {error.errors()[0]['msg']}") from error
+
+
+def champion_folder(bundles: Path) -> Path:
+    """Folder of the champion.
+
+    Raises
+    ------
+    BundleError
+        If there is none, with what to do.
+    """
+    found = champion(bundles)
+    if found is None:
+        raise BundleError(
+            f"no model has been promoted in {bundles}",
+            code="no_champion",
+            hint="run 'bearmode demo' or 'bearmode train' first",
+        )
+    path = Path(found.path)
+    return path if path.is_absolute() else bundles / path

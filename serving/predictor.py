@@ -1,0 +1,416 @@
+"""History to answer. No web types, no clock, no store: an answer is a function of its inputs.
+
+The same rows serve one request and a replay over years: everything is computed per bar from bars
+no older than the window, so the last row of a window and that row of a replay are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.bars import Bars, FloatArray
+from features.catalog import select
+from features.errors import WindowError
+from features.history import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, History
+from features.pipeline import feature_matrix
+from features.raw import interval_delta
+from features.regimes import REGIMES, Regime
+from features.rolling import rolling_sum
+from features.signals import (
+    Reading,
+    SignalColumns,
+    agreeing,
+    available,
+    confirmed_bear,
+    readings,
+    signal_table,
+)
+from serving.advice import MarketState, advise, reasons
+from serving.bundle import Bundle, Manifest, RunInfo
+from serving.decision import Decision, decide, prediction_set
+from serving.margin import has_tiers
+from serving.schemas import Account, Answer, ModelInfo, PredictRequest, Probabilities, SignalReading
+
+__all__ = ["AnsweredRow", "Predictor", "market_states"]
+
+MISSING_SHARE = 0.01
+"""A window may lack at most this share of its bars, and not its last one."""
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class AnsweredRow:
+    """One bar of a replay: its answer, or why there is none."""
+
+    time: pd.Timestamp
+    answer: Answer | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What answers are made of, for the last ``n`` bars of a history; arrays of shape (n,)."""
+
+    time: pd.DatetimeIndex
+    probabilities: FloatArray
+    decision: Decision
+    markets: Mapping[str, FloatArray]
+    signals: Mapping[str, SignalColumns]
+    confirmed: BoolArray
+    agreeing: npt.NDArray[np.int64]
+    available: npt.NDArray[np.int64]
+    missing_bars: FloatArray
+    degraded: list[tuple[str, BoolArray]]
+
+
+def market_states(history: History, last: int) -> dict[str, FloatArray]:
+    """Numbers of the market that the advice reads, for the last bars.
+
+    Parameters
+    ----------
+    history : History
+    last : int
+        How many rows.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (last,)
+        ``close``; ``sigma_day`` (volatility of a day, fraction); ``volatility_ratio`` (log of 7-
+        over 60-day volatility); ``funding_mean_3d`` (mean rate per settlement, fraction);
+        ``funding_interval_hours``; ``distance_from_mean_20d`` (in sigma x sqrt(20)). NaN where
+        missing; row ``t`` uses bars ``<= t``.
+    """
+    bars = Bars(history, last=last)
+    with np.errstate(all="ignore"):
+        ratio = 0.5 * np.log(bars.variance(7) / bars.variance(60))
+        distance = (bars.log_close - bars.mean("log_close", bars.log_close, 20)) / (bars.sigma * np.sqrt(20))
+        columns = {
+            "close": bars.column("close"),
+            "sigma_day": bars.sigma,
+            "volatility_ratio": ratio,
+            "funding_mean_3d": bars.mean("funding_rate", bars.column("funding_rate"), 3),
+            "funding_interval_hours": bars.column("funding_interval_hours"),
+            "distance_from_mean_20d": distance,
+        }
+    return {
+        name: np.where(np.isfinite(values), values, np.nan)[len(history) - last :]
+        for name, values in columns.items()
+    }
+
+
+class Predictor:
+    """A verified bundle and what it says of a window.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self._features = select([feature.name for feature in bundle.manifest.features])
+        self._trained_until = pd.Timestamp(bundle.manifest.training.trained_until)
+
+    @classmethod
+    def load(cls, folder: Path) -> Predictor:
+        """Load a bundle and replay its golden rows and windows.
+
+        Raises
+        ------
+        BundleError
+            If anything differs from what was proven when it was made.
+        """
+        from serving.golden import replay_golden  # noqa: PLC0415  (golden needs a predictor)
+
+        predictor = cls(Bundle(folder))
+        replay_golden(predictor)
+        return predictor
+
+    @property
+    def version(self) -> str:
+        """Head of the manifest's SHA-256."""
+        return self.bundle.version
+
+    @property
+    def manifest(self) -> Manifest:
+        """The bundle's manifest."""
+        return self.bundle.manifest
+
+    @property
+    def run(self) -> RunInfo:
+        """Run id and times."""
+        return self.bundle.run
+
+    @cached_property
+    def groups(self) -> dict[str, npt.NDArray[np.intp]]:
+        """Columns of each feature group."""
+        names = np.array([feature.group for feature in self._features])
+        return {str(group): np.flatnonzero(names == group) for group in dict.fromkeys(names.tolist())}
+
+    def probabilities(self, features: npt.NDArray[np.float32]) -> FloatArray:
+        """Calibrated probabilities of feature rows.
+
+        Parameters
+        ----------
+        features : ndarray of float32, shape (n_rows, n_features)
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows, 4)
+        """
+        (output,) = self.bundle.session.run(["probabilities"], {"features": features})
+        return np.asarray(output, dtype=np.float64)
+
+    def predict(self, request: PredictRequest, *, now: pd.Timestamp) -> Answer:
+        """Answer one request.
+
+        Parameters
+        ----------
+        request : PredictRequest
+        now : pandas.Timestamp
+            Stands in for ``as_of`` where the request names none.
+
+        Raises
+        ------
+        HistoryError, WindowError
+            If the window breaks a rule or is too short.
+        """
+        as_of = now if request.as_of is None else pd.Timestamp(request.as_of, unit="ms", tz="UTC")
+        if request.interval != self.manifest.interval:
+            raise WindowError(
+                f"interval is {request.interval}, this model reads {self.manifest.interval}",
+                code="wrong_interval",
+                field="interval",
+            )
+        columns = {}
+        for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS):
+            values = getattr(request, name)
+            if values is not None:
+                columns[name] = np.asarray(values, dtype=np.float64)
+        time = pd.DatetimeIndex(pd.to_datetime(np.asarray(request.time, dtype=np.int64), unit="ms", utc=True))
+        if time[-1] > as_of:
+            raise WindowError(
+                f"time[{len(time) - 1}] is {time[-1]}, later than as_of {as_of}",
+                code="future_time",
+                field=f"time[{len(time) - 1}]",
+                hint="time is each bar's CLOSE; leave the forming bar out",
+            )
+        history = History.from_columns(request.symbol, request.interval, time, columns)
+        extra = ["context_not_used"] if request.context else []
+        return self.answer(history, as_of=as_of, account=request.account, extra=extra)
+
+    def answer(
+        self,
+        history: History,
+        *,
+        as_of: pd.Timestamp | None = None,
+        account: Account | None = None,
+        extra: list[str] | None = None,
+    ) -> Answer:
+        """Answer for the last bar of a history; longer ones are cut to the window.
+
+        Raises
+        ------
+        WindowError
+            If the window is too short, lacks its last bar or too many others.
+        """
+        window = history.window(len(history) - 1, self.manifest.window_bars)
+        rows = self._rows(window, 1)
+        reason = self._refusal(rows, 0)
+        if reason is not None:
+            raise _refused(reason, window, self.manifest.window_bars)
+        return self._answer(history.symbol, rows, 0, as_of=as_of, account=account, extra=extra or [])
+
+    def replay(
+        self, history: History, since: pd.Timestamp, until: pd.Timestamp | None
+    ) -> Iterator[AnsweredRow]:
+        """What :meth:`answer` would have said at each close, in order.
+
+        Parameters
+        ----------
+        history : History
+            With a window's length before ``since`` for the first answers.
+        since, until : pandas.Timestamp
+            Bar closes, ``since`` included, ``until`` excluded.
+        """
+        keep = np.asarray(history.time >= since)
+        if until is not None:
+            keep &= np.asarray(history.time < until)
+        wanted = np.flatnonzero(keep)
+        if not len(wanted):
+            return
+        start = max(0, int(wanted[0]) + 1 - self.manifest.window_bars)
+        end = int(wanted[-1]) + 1
+        part = History(history.symbol, history.interval, history.frame.iloc[start:end], (), history.source)
+        rows = self._rows(part, len(wanted))
+        for row, time in enumerate(rows.time):
+            reason = self._refusal(rows, row)
+            if reason is None:
+                yield AnsweredRow(time, self._answer(history.symbol, rows, row), None)
+            else:
+                yield AnsweredRow(time, None, reason)
+
+    def _rows(self, history: History, count: int) -> _Rows:
+        k = self.manifest.decision.smoothing_bars
+        needed = min(len(history), count + k)
+        matrix = feature_matrix(history, self._features, last=needed)
+        present = np.isfinite(history.column("close"))
+        probabilities = np.full((count + k, len(REGIMES)), 1.0 / len(REGIMES))
+        here = np.zeros(count + k, dtype=bool)
+        probabilities[count + k - needed :] = self.probabilities(matrix)
+        here[count + k - needed :] = present[len(history) - needed :]
+        decision = decide(probabilities, here, self.manifest.decision)
+        signals = signal_table(history, last=count)
+        window = self.manifest.window_bars
+        absent = rolling_sum((~present).astype(np.float64), window, Bars(history).first)[-count:]
+        last = matrix[-count:]
+        degraded = [
+            (f"{column.removesuffix('_rate')}_missing", np.isnan(history.column(column)[-count:]))
+            for column in ("funding_rate", "open_interest")
+        ]
+        degraded += [
+            (f"{group}_features_incomplete", np.isnan(last[:, columns]).any(axis=1))
+            for group, columns in self.groups.items()
+        ]
+        return _Rows(
+            time=history.time[-count:],
+            probabilities=probabilities[k:],
+            decision=decision,
+            markets=market_states(history, count),
+            signals=signals,
+            confirmed=confirmed_bear(signals),
+            agreeing=agreeing(signals, decision.regime),
+            available=available(signals),
+            missing_bars=absent,
+            degraded=degraded,
+        )
+
+    def _refusal(self, rows: _Rows, row: int) -> str | None:
+        """Why a bar has no answer, or ``None``."""
+        if np.isnan(rows.missing_bars[row]):
+            return "window_too_short"
+        if np.isnan(rows.markets["close"][row]):
+            return "last_bar_missing"
+        if rows.missing_bars[row] > MISSING_SHARE * self.manifest.window_bars:
+            return "too_many_missing_bars"
+        return None
+
+    def _answer(
+        self,
+        symbol: str,
+        rows: _Rows,
+        row: int,
+        *,
+        as_of: pd.Timestamp | None = None,
+        account: Account | None = None,
+        extra: list[str] | None = None,
+    ) -> Answer:
+        manifest = self.manifest
+        close_time = rows.time[row]
+        as_of = close_time if as_of is None else as_of
+        valid_until = close_time + interval_delta(manifest.interval)
+        regime = Regime(int(rows.decision.regime[row]))
+        vector = rows.probabilities[row]
+        p = vector.tolist()
+        likely = [Regime(index) for index in prediction_set(vector, manifest.decision.set_level)]
+        degraded = [name for name, flags in rows.degraded if flags[row]]
+        if rows.missing_bars[row] > 0:
+            degraded.append("missing_bars")
+        if symbol not in manifest.symbols:
+            degraded.append("unknown_symbol")
+        if not has_tiers(account.exchange if account else "binance", symbol):
+            degraded.append("unknown_margin_tier")
+        if as_of >= valid_until:
+            degraded.append("stale_window")
+        age_days = (as_of - self._trained_until) / pd.Timedelta(days=1)
+        state = manifest.advice.model_state(age_days)
+        if state != "fresh":
+            degraded.append(f"model_{state}")
+        if manifest.data_source == "simulated":
+            degraded.append("model_trained_on_simulated_data")
+        degraded += extra or []
+        market = MarketState(symbol=symbol, **{name: float(v[row]) for name, v in rows.markets.items()})
+        advice = advise(
+            regime=regime,
+            probabilities=p,
+            prediction_set=likely,
+            market=market,
+            confirmed=bool(rows.confirmed[row]),
+            parameters=manifest.advice,
+            degraded=degraded,
+            model_state=state,
+            simulated_model=manifest.data_source == "simulated",
+            account=account,
+        )
+        read = readings(rows.signals, row)
+        return Answer(
+            symbol=symbol,
+            as_of=as_of.to_pydatetime(),
+            valid_until=valid_until.to_pydatetime(),
+            regime=regime.label,
+            since=(
+                close_time - int(rows.decision.age[row]) * interval_delta(manifest.interval)
+            ).to_pydatetime(),
+            since_at_least=bool(rows.decision.censored[row]),
+            probabilities=Probabilities.model_construct(**dict(zip(REGIMES, p, strict=True))),
+            prediction_set=[one.label for one in likely],
+            advice=advice,
+            signals=[_reading(one) for one in read],
+            agreeing=int(rows.agreeing[row]),
+            available=int(rows.available[row]),
+            degraded=degraded,
+            model=ModelInfo(
+                version=self.version,
+                run_id=self.run.run_id,
+                trained_until=manifest.training.trained_until,
+                state=state,
+                data_source=manifest.data_source,
+            ),
+            reasons=reasons(
+                regime=regime,
+                probabilities=p,
+                confirmed=bool(rows.confirmed[row]),
+                advice=advice,
+                market=market,
+                readings=read,
+                degraded=degraded,
+            ),
+        )
+
+
+def _reading(reading: Reading) -> SignalReading:
+    return SignalReading(
+        name=reading.name,
+        state=reading.state.label,
+        value=None if np.isnan(reading.value) else reading.value,
+        threshold=None if np.isnan(reading.threshold) else reading.threshold,
+        late=reading.late,
+    )
+
+
+def _refused(reason: str, window: History, needed: int) -> WindowError:
+    close = window.frame["close"].isna()
+    messages = {
+        "window_too_short": (f"the window has {len(window)} bars, this model needs {needed}", "time"),
+        "last_bar_missing": ("the last bar is missing", f"close[{len(window) - 1}]"),
+        "too_many_missing_bars": (
+            f"{int(close.sum())} of the last {needed} bars are missing, at most "
+            f"{int(MISSING_SHARE * needed)} may be",
+            "time",
+        ),
+    }
+    message, field = messages[reason]
+    return WindowError(
+        message,
+        code=reason,
+        field=field,
+        hint=f"send the last {needed} consecutive bars; GET /v1/model says window_bars",
+    )

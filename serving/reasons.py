@@ -1,0 +1,147 @@
+"""The reasons of an advice in plain words, made from its numbers. They describe; they promise nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isnan
+
+from features.regimes import Regime
+from features.signals import CONFIRMING, Reading, SignalState
+from serving.leverage import MarketState
+from serving.schemas import Advice
+
+__all__ = ["reasons"]
+
+_HAIRCUT_WORDS = {
+    "two_regimes_possible": "two regimes cannot be told apart",
+    "many_regimes_possible": "several regimes cannot be told apart",
+    "funding_missing": "funding is missing",
+    "open_interest_missing": "open interest is missing",
+    "stale_window": "the window is out of date",
+    "model_stale": "the model is stale",
+    "model_expired": "the model has expired",
+    "no_volatility": "there is no volatility to measure by",
+    "no_excursion_short": "there is too little data on moves against a short",
+    "no_excursion_long": "there is too little data on moves against a long",
+}
+
+
+def _name(regime: Regime) -> str:
+    return regime.label.replace("_", " ")
+
+
+def _of_regime(regime: Regime, probabilities: Sequence[float]) -> str:
+    others = sorted((r for r in Regime if r is not regime), key=lambda r: -probabilities[r])
+    rest = ", ".join(f"{_name(r)} {probabilities[r]:.0%}" for r in others)
+    return f"The market reads as {_name(regime)} with probability {probabilities[regime]:.0%} ({rest})."
+
+
+def _of_signals(readings: Sequence[Reading], *, confirmed: bool) -> str:
+    bearish = [one for one in readings if one.state is SignalState.BEARISH]
+    there = sum(one.state is not SignalState.MISSING for one in readings)
+    named = ", ".join(f"{one.name.replace('_', ' ')}{' (often late)' if one.late else ''}" for one in bearish)
+    text = f"{len(bearish)} of {there} available signals are bearish{f': {named}' if named else ''}; "
+    if confirmed:
+        return f"{text}at least {CONFIRMING} confirm a bear."
+    if there < CONFIRMING:
+        return f"{text}fewer than {CONFIRMING} are available, so a bear is not confirmed."
+    return f"{text}a bear needs {CONFIRMING}, so it is not confirmed."
+
+
+def _of_bias(regime: Regime, advice: Advice, market: MarketState) -> str:
+    if regime is Regime.RANGING:
+        distance = market.distance_from_mean_20d
+        if isnan(distance):
+            return "A range is traded back to its 20-day mean, but the distance from it is not known: flat."
+        where = f"{abs(distance):.2f} deviations {'above' if distance > 0 else 'below'}"
+        return (
+            f"A range is traded back to its 20-day mean, at half size; price is {where} it: {advice.side}."
+        )
+    net = 1 - 2 * advice.short_share
+    lean = "no net" if net == 0 else f"{abs(net):.0%} net {'long' if net > 0 else 'short'}"
+    return f"{advice.short_share:.0%} of the gross exposure short, {lean}."
+
+
+def _of_leverage(advice: Advice) -> list[str]:
+    if advice.side == "flat":
+        return ["No side has an edge here: flat."]
+    survival = advice.survival
+    if advice.leverage == 0:
+        text = ["The calculation leaves less than 0.2x: stand aside."]
+    else:
+        way = "rises" if advice.side == "short" else "falls"
+        size = f"{advice.leverage:.1f}x {advice.side}"
+        if advice.leverage < 1:
+            size += " (1x, with part of the margin held back)"
+        edge = (
+            "no price liquidates it"
+            if survival.liquidation_price is None
+            else f"entered at the last close it is liquidated at {survival.liquidation_price:,.6g}"
+        )
+        text = [
+            f"{size}: {survival.level:.1%} of {survival.horizon_days}-day {way} in comparable past hours "
+            f"stayed within {survival.adverse_excursion:.1%}; {edge}."
+        ]
+    touching = [cut for cut in advice.haircuts if not cut.name.endswith(f"_{_other(advice.side)}")]
+    if touching:
+        cuts = "; ".join(f"{_HAIRCUT_WORDS[cut.name]} (x {cut.factor:g})" for cut in touching)
+        text.append(f"The leverage is cut because {cuts}.")
+    return text
+
+
+def _other(side: str) -> str:
+    return "long" if side == "short" else "short"
+
+
+def _of_funding(advice: Advice) -> list[str]:
+    if advice.side == "flat":
+        return []
+    if advice.funding_per_day is None:
+        return ["Funding is not known; the default rate is charged against the position."]
+    rate = advice.funding_per_day.rate
+    if rate == 0:
+        return ["Funding is zero."]
+    verb = "pays" if rate > 0 else "receives"
+    return [f"At the 3-day mean rate a {advice.side} {verb} {abs(rate):.3%} of notional a day in funding."]
+
+
+def _of_model(degraded: Sequence[str]) -> list[str]:
+    text = []
+    if "model_expired" in degraded:
+        text.append("The model has expired: leverage at most 1x until it is retrained.")
+    if "model_trained_on_simulated_data" in degraded:
+        text.append("The model was trained on simulated data: leverage at most 1x for real symbols.")
+    if "unknown_margin_tier" in degraded:
+        text.append("The exchange's margin tier is not known: 3 % maintenance and 20x are assumed.")
+    return text
+
+
+def reasons(
+    *,
+    regime: Regime,
+    probabilities: Sequence[float],
+    confirmed: bool,
+    advice: Advice,
+    market: MarketState,
+    readings: Sequence[Reading],
+    degraded: Sequence[str],
+) -> list[str]:
+    """Say in plain words why the advice is what it is, from its own numbers.
+
+    Parameters
+    ----------
+    regime, probabilities, confirmed, market, degraded
+        As given to :func:`serving.advice.advise`.
+    advice : Advice
+        Its answer.
+    readings : sequence of Reading
+        The signals of the bar.
+    """
+    text = [_of_regime(regime, probabilities), _of_signals(readings, confirmed=confirmed)]
+    text += [_of_bias(regime, advice, market), *_of_leverage(advice), *_of_funding(advice)]
+    if advice.position and advice.position.danger:
+        text.append(
+            f"The open position is liquidated {max(0.0, advice.position.distance):.1%} away: "
+            "nearer than the adverse move to reckon with."
+        )
+    return [*text, *_of_model(degraded)]

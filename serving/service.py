@@ -1,0 +1,182 @@
+"""The BentoML service: ``POST /v1/predict``, ``GET /v1/model``, health and metrics.
+
+Started by :func:`serving.server.serve`; ``bentoml serve serving.service:RegimeService`` works too.
+It comes up without a bundle, says that it is not ready and why, and follows the champion.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import pandas as pd
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from features.errors import BearmodeError, BundleError
+from serving.live_model import AnyPredictor, LiveModel
+from serving.request_parsing import PredictRequestBody
+from serving.schemas import Answer
+from serving.settings import ServingSettings
+from serving.web import install
+from serving.web_errors import error_response, not_ready
+
+__all__ = ["RegimeService", "load_champion", "load_predictor", "open_live_model"]
+
+INDEX = """bearmode: market regime, calibrated probabilities, bias and leverage
+
+POST /v1/predict   one window in columns -> one answer
+GET  /v1/model     what is served, and why not
+GET  /docs.json    OpenAPI
+GET  /livez, /readyz, /metrics
+"""
+
+
+def load_predictor(folder: Path) -> AnyPredictor:
+    """Verified predictor of a bundle folder; the service looks this name up at each load."""
+    # Here and not above: the supervisor of the workers imports this module and runs no model.
+    from serving.predictor import Predictor  # noqa: PLC0415
+
+    return Predictor.load(folder)
+
+
+def load_champion(bundles: Path) -> AnyPredictor:
+    """Verified predictor of the champion.
+
+    Raises
+    ------
+    BundleError
+        There is none, it fails its proof, or it is not the one that ``champion.json`` means.
+    """
+    from serving.bundle import champion, champion_folder  # noqa: PLC0415
+
+    predictor = load_predictor(champion_folder(bundles))
+    named = champion(bundles)
+    if named is not None and not named.hash.startswith(predictor.version):
+        raise BundleError(
+            f"champion.json names manifest {named.hash[:12]}, the bundle there has {predictor.version}",
+            hint="promote again, or roll back",
+        )
+    return predictor
+
+
+def open_live_model(settings: ServingSettings) -> LiveModel:
+    """What a worker serves by its settings, loaded as far as it can be."""
+    bundle = settings.bundle
+    if bundle is None:
+        live = LiveModel(lambda: load_champion(settings.bundles), watched=settings.bundles / "champion.json")
+    else:
+        live = LiveModel(lambda: load_predictor(bundle), watched=bundle / "manifest.json", fixed=True)
+    live.refresh()
+    return live
+
+
+class ConfiguredService(bentoml.Service):  # type: ignore[misc]
+    """A BentoML service that takes its settings when it starts, not when it is imported."""
+
+    def inject_config(self) -> None:
+        """Hand our settings to BentoML; its own configuration file still wins."""
+        settings = ServingSettings.load()
+        self.config.update(
+            workers=settings.workers,
+            threads=settings.threads,
+            traffic={"timeout": settings.timeout_seconds, "max_concurrency": settings.max_concurrency},
+        )
+        super().inject_config()
+
+    def to_asgi(self, is_main: bool = True) -> Starlette:
+        """BentoML's application inside our layer."""
+        settings = ServingSettings.load()
+        return install(
+            super().to_asgi(is_main=is_main),
+            body_limit=settings.body_limit,
+            body_seconds=settings.body_seconds,
+            not_ready=lambda: not_ready(_live().error),
+        )
+
+
+def _live() -> LiveModel:
+    """What this worker serves."""
+    live: LiveModel = bentoml.get_current_service().live
+    return live
+
+
+def model_state(_: Request) -> JSONResponse:
+    """``GET /v1/model``: version, training span, metrics, features, and the state of the load."""
+    return JSONResponse(_live().describe())
+
+
+def index(_: Request) -> PlainTextResponse:
+    """``GET /``: what is where. BentoML's own page reports its visitors to a third party."""
+    return PlainTextResponse(INDEX)
+
+
+ROUTES = [Route("/", index), Route("/v1/model", model_state)]
+
+
+@bentoml.service(
+    name="bearmode",
+    description="Market regime, calibrated probabilities, bias and leverage for perpetual futures.",
+    service_class=ConfiguredService,
+    http={"host": "127.0.0.1"},
+)
+@bentoml.asgi_app(Starlette(routes=ROUTES), path="/")
+class RegimeService:
+    """Regime, calibrated probabilities, bias and leverage of one market window."""
+
+    def __init__(self) -> None:
+        settings = ServingSettings.load()
+        self.live = open_live_model(settings)
+        self.live.watch(settings.reload_seconds)
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def close(self) -> None:
+        """Stop following the champion."""
+        self.live.stop()
+
+    def __is_ready__(self) -> bool:
+        """Whether a verified bundle is served: what ``/readyz`` answers."""
+        return self.live.predictor is not None
+
+    @bentoml.api(route="/v1/predict", output_spec=Answer)  # type: ignore[untyped-decorator]
+    def predict(self, request: PredictRequestBody, /) -> Answer | Response:
+        """Regime, probabilities, bias and leverage at the window's last close."""
+        if request.refusal is not None:
+            return error_response(request.refusal)
+        predictor = self.live.predictor
+        if predictor is None:
+            return error_response(not_ready(self.live.error))
+        try:
+            answer = predictor.predict(request, now=pd.Timestamp.now(tz="UTC"))
+        except BearmodeError as error:
+            if error.status == 500:
+                raise
+            return error_response(error)
+        path = non_finite(answer.model_dump())
+        if path is not None:
+            # On the wire NaN would become null with status 200: no advice is better than that.
+            raise ArithmeticError(f"{path} of the answer for {request.symbol} is not finite")
+        return answer
+
+
+def non_finite(value: Any, path: str = "answer") -> str | None:
+    """Path of the first number that is NaN or infinite; ``None`` where all are finite.
+
+    Examples
+    --------
+    >>> non_finite({"advice": {"leverage": float("nan")}})
+    'answer.advice.leverage'
+    """
+    if isinstance(value, float):
+        return None if math.isfinite(value) else path
+    if isinstance(value, dict):
+        parts = (non_finite(item, f"{path}.{name}") for name, item in value.items())
+    elif isinstance(value, list | tuple):
+        parts = (non_finite(item, f"{path}[{i}]") for i, item in enumerate(value))
+    else:
+        return None
+    return next((part for part in parts if part is not None), None)

@@ -1,0 +1,116 @@
+"""Settings of the service: ``bearmode.toml``, then ``BEARMODE_*``, then what the caller passes.
+
+The file's table ``[serving]`` holds the fields below; a name that is not one of them is refused.
+Nothing is read when this module is imported, only when :meth:`ServingSettings.load` is called.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from features.errors import UsageError
+
+__all__ = ["SETTINGS_FILE", "ServingSettings"]
+
+SETTINGS_FILE = Path("bearmode.toml")
+"""Read from the working directory, where it is there."""
+
+
+def _serving_table(path: Path) -> dict[str, object]:
+    """Table ``[serving]`` of the settings file; empty without file or table."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", field=str(path)) from error
+    try:
+        table = tomllib.loads(text).get("serving", {})
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not TOML: {error}", field=str(path)) from error
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: serving is {table!r}, expected a table", hint="write [serving]")
+    return table
+
+
+class ServingSettings(BaseSettings):
+    """How the service runs. Field ``port`` is ``BEARMODE_PORT`` in the environment.
+
+    Examples
+    --------
+    >>> ServingSettings.load(port=3001).port
+    3001
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="BEARMODE_", env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    host: str = Field("127.0.0.1", description="address to listen on; loopback unless told otherwise")
+    port: int = Field(3000, ge=0, le=65_535, description="TCP port to listen on; 0 picks a free one")
+    bundle: Path | None = Field(
+        None, description="serve this one bundle folder and watch nothing; otherwise the champion is served"
+    )
+    bundles: Path = Field(Path("bundles"), description="folder of the bundles, with champion.json in it")
+    workers: int = Field(1, ge=1, le=64, description="worker processes; each holds the bundle, about 130 MB")
+    threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        le=256,
+        description="predictions computed at once in a worker; by default one per core of the machine",
+    )
+    max_concurrency: int = Field(
+        64, ge=1, description="requests at once over all workers; more are answered 429"
+    )
+    timeout_seconds: float = Field(30.0, gt=0, le=600, description="an answer not ready by then is a 504")
+    body_limit: int = Field(
+        4_000_000, ge=1_000, le=4_000_000, description="bytes of a request body, sent and unpacked"
+    )
+    body_seconds: float = Field(15.0, gt=0, le=600, description="time a client has to send its body")
+    reload_seconds: float = Field(
+        2.0, gt=0, le=3_600, description="how often champion.json is looked at for a new champion"
+    )
+
+    @classmethod
+    def load(cls, **options: object) -> ServingSettings:
+        """Read file and environment; ``options`` that are not ``None`` win.
+
+        Raises
+        ------
+        UsageError
+            A value or name is wrong; says which and where it may come from.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        try:
+            return cls(**given)  # type: ignore[arg-type]
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise UsageError(
+                f"setting {name}: {first['msg']}",
+                field=name,
+                hint=f"set in {SETTINGS_FILE} under [serving], as BEARMODE_{name.upper()} or as an option",
+            ) from error
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Options, then environment, then file; the first that has a value wins."""
+        file_settings = InitSettingsSource(settings_cls, init_kwargs=_serving_table(SETTINGS_FILE))
+        return init_settings, env_settings, file_settings

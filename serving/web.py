@@ -1,0 +1,218 @@
+"""The ASGI layer around BentoML's application.
+
+It stands inside BentoML's metrics and access log, which therefore see what the client sees, and
+outside its time and concurrency limits, whose 504 and 429 it brings into shape. It
+
+- refuses by path, content type, length and encoding before a body is read, and hands the
+  application a body that is whole, unpacked and within its limit;
+- turns every error, whoever made it, into the one documented shape;
+- echoes ``X-Request-Id`` or makes one.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.routing import Match
+
+from features.errors import BearmodeError
+from serving.request_body import ClientGoneError, check_headers, read_body
+from serving.web_errors import RequestRefusedError, error_for_status, error_response, is_error_body
+
+__all__ = ["BoundedPaths", "WebLayer", "install"]
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+UNKNOWN_PATH = "/-/unknown"
+"""What paths that nobody serves are counted as."""
+
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_KEPT_HEADERS = ("allow", "retry-after", "www-authenticate")
+_HELD_BYTES = 65_536
+
+logger = logging.getLogger("bearmode.web")
+
+
+def install(app: Starlette, **options: Any) -> Starlette:
+    """Put the layer into BentoML's application, options as of :class:`WebLayer`."""
+    stack = app.user_middleware
+    limits = [i for i, entry in enumerate(stack) if _name(entry) in _LIMITS]
+    stack.insert(min(limits, default=len(stack)), Middleware(WebLayer, **options))
+    stack.insert(0, Middleware(BoundedPaths))
+    return app
+
+
+_LIMITS = {"TimeoutMiddleware", "MaxConcurrencyMiddleware"}
+
+
+def _name(entry: Middleware) -> str:
+    return str(getattr(entry.cls, "__name__", ""))
+
+
+def _match(scope: Scope) -> Match:
+    """How well the application's routes fit the request."""
+    routes = scope["app"].router.routes
+    return max((route.matches(scope)[0] for route in routes), key=lambda m: m.value, default=Match.NONE)
+
+
+class BoundedPaths:
+    """One name for all unknown paths: metrics keep a time series for each path they ever see."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] == "http" and _match(scope) is Match.NONE:
+            scope = {**scope, "path": UNKNOWN_PATH, "raw_path": UNKNOWN_PATH.encode()}
+        await self.app(scope, receive, send)
+
+
+class WebLayer:
+    """Limits before, one error shape after.
+
+    Parameters
+    ----------
+    app : ASGI application
+        What is wrapped.
+    body_limit : int
+        Bytes of a body, as sent and as unpacked.
+    body_seconds : float
+        Time for a body to arrive.
+    not_ready : callable, optional
+        Gives the error that a 503 without a reason is answered with.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        body_limit: int = 4_000_000,
+        body_seconds: float = 15.0,
+        not_ready: Callable[[], BearmodeError] | None = None,
+    ) -> None:
+        self.app = app
+        self.body_limit = body_limit
+        self.body_seconds = body_seconds
+        self.not_ready = not_ready
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        answer = _ShapedSend(scope, receive, send, _request_id(headers), self.not_ready)
+        try:
+            if _match(scope) is Match.FULL and scope["method"] in {"POST", "PUT", "PATCH"}:
+                check_headers(headers, self.body_limit)
+                body = await read_body(receive, headers, limit=self.body_limit, seconds=self.body_seconds)
+                if not body:
+                    raise RequestRefusedError(400, "the body is empty, expected JSON", code="not_json")
+                scope, receive = _with_body(scope, body, receive)
+            await self.app(scope, receive, answer)
+        except ClientGoneError:
+            return
+        except BearmodeError as error:
+            await answer.refuse(error)
+        except Exception:
+            logger.exception("request %s: %s failed", answer.request_id, scope["path"])
+            await answer.refuse(error_for_status(500))
+
+
+def _request_id(headers: Headers) -> str:
+    """The client's own id where it is printable, else a new one."""
+    given = headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _with_body(scope: Scope, body: bytes, receive: Receive) -> tuple[Scope, Receive]:
+    """Scope and receive of a request whose body is already here, plain."""
+    headers = [
+        (name, value)
+        for name, value in scope["headers"]
+        if name not in {b"content-encoding", b"content-length", b"transfer-encoding"}
+    ]
+    headers.append((b"content-length", str(len(body)).encode()))
+    pending = [body]
+
+    async def replay() -> Message:
+        if pending:
+            return {"type": "http.request", "body": pending.pop(), "more_body": False}
+        return await receive()
+
+    return {**scope, "headers": headers}, replay
+
+
+class _ShapedSend:
+    """Send function that holds error responses back until they are in the one shape."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        request_id: str,
+        not_ready: Callable[[], BearmodeError] | None,
+    ) -> None:
+        self.request_id = request_id
+        self._scope, self._receive, self._send = scope, receive, send
+        self._not_ready = not_ready
+        self._started = False
+        self._held: Message | None = None
+        self._body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            if message["status"] >= 400:
+                self._held = message
+                return
+            self._started = True
+            self._mark(MutableHeaders(raw=message.setdefault("headers", [])))
+        elif self._held is not None:
+            if len(self._body) < _HELD_BYTES:
+                self._body += message.get("body", b"")[:_HELD_BYTES]
+            if not message.get("more_body", False):
+                await self._reshape(self._held)
+            return
+        await self._send(message)
+
+    async def refuse(self, error: BearmodeError, keep: MutableMapping[str, str] | None = None) -> None:
+        """Answer with an error, unless an answer has begun."""
+        if self._started:
+            return
+        self._started = True
+        response = error_response(error)
+        response.headers.update(keep or {})
+        self._mark(response.headers)
+        await response(self._scope, self._receive, self._send)
+
+    async def _reshape(self, start: Message) -> None:
+        """Send the held error in shape."""
+        self._held = None
+        headers = MutableHeaders(raw=list(start.get("headers", [])))
+        if is_error_body(self._body):
+            self._started = True
+            self._mark(headers)
+            await self._send({**start, "headers": headers.raw})
+            await self._send({"type": "http.response.body", "body": self._body})
+            return
+        status = start["status"]
+        error = self._not_ready() if status == 503 and self._not_ready else error_for_status(status)
+        if status >= 500:
+            logger.error("request %s: %s answered %d", self.request_id, self._scope["path"], status)
+        await self.refuse(error, {name: headers[name] for name in _KEPT_HEADERS if name in headers})
+
+    def _mark(self, headers: MutableHeaders) -> None:
+        headers["X-Request-Id"] = self.request_id

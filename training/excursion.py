@@ -1,0 +1,161 @@
+"""How far price goes against a short and against a long: the empirical tail, by regime and volatility.
+
+Moves are measured in units of the volatility of the time, so that symbols and years pool; the tail
+of a regime is drawn towards that of all regimes by how few independent weeks speak for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from features.bars import FloatArray
+from features.errors import TrainingError
+from features.history import History
+from features.regimes import REGIMES
+from features.rolling import rolling_max, rolling_min
+from serving.advice import AdviceParameters
+from serving.predictor import market_states
+
+__all__ = ["HORIZON_DAYS", "SURVIVAL_LEVEL", "Excursions", "fit_advice", "hindsight_excursions"]
+
+SURVIVAL_LEVEL = 0.995
+HORIZON_DAYS = 7
+BUCKETS = 3
+PRIOR_WEEKS = 104.0
+"""A cell's own tail weighs as much as that of all regimes once so many weeks speak for it."""
+
+
+@dataclass(frozen=True)
+class Excursions:
+    """Adverse excursions after each bar; arrays of shape (n_bars,), NaN where not known.
+
+    Attributes
+    ----------
+    short, long : ndarray
+        Largest log move against a short (up) and against a long (down) within the horizon, over
+        sigma_day x sqrt(horizon). Hindsight: uses the bars of the horizon, known at its end.
+    volatility_ratio : ndarray
+        log(7-day / 60-day volatility) at the bar; causal.
+    """
+
+    short: FloatArray
+    long: FloatArray
+    volatility_ratio: FloatArray
+
+
+def hindsight_excursions(history: History) -> Excursions:
+    """Measure what followed each bar, by highs and lows."""
+    horizon = HORIZON_DAYS * history.per_day
+    state = market_states(history, len(history))
+    log_close = np.log(state["close"])
+    ahead_high = _ahead(rolling_max(np.log(history.column("high")), horizon, 0), horizon)
+    ahead_low = _ahead(rolling_min(np.log(history.column("low")), horizon, 0), horizon)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        unit = state["sigma_day"] * np.sqrt(HORIZON_DAYS)
+        short = np.maximum(0.0, ahead_high - log_close) / unit
+        long = np.maximum(0.0, log_close - ahead_low) / unit
+    return Excursions(
+        np.where(np.isfinite(short), short, np.nan),
+        np.where(np.isfinite(long), long, np.nan),
+        state["volatility_ratio"],
+    )
+
+
+def _ahead(values: FloatArray, horizon: int) -> FloatArray:
+    """Value of the window that begins with the next bar and ends ``horizon`` bars later."""
+    out = np.full(len(values), np.nan)
+    out[: len(values) - horizon] = values[horizon:]
+    return out
+
+
+def fit_advice(
+    excursions: Excursions,
+    regime: npt.NDArray[np.int64],
+    known: npt.NDArray[np.bool_],
+    bars_per_week: int,
+) -> AdviceParameters:
+    """Fit the excursion table.
+
+    Parameters
+    ----------
+    excursions : Excursions
+        Of all bars of all symbols.
+    regime : ndarray of int, shape (n_bars,)
+        Regime as answered out of fold; -1 where no out-of-fold answer exists. Such bars speak for
+        the tail of all regimes alone.
+    known : ndarray of bool, shape (n_bars,)
+        Bars whose horizon had ended when the model was made.
+    bars_per_week : int
+        Bars of one week: a squeeze is told by as many rows.
+
+    Raises
+    ------
+    TrainingError
+        If there is no bar whose outcome is known.
+    """
+    usable = known & np.isfinite(excursions.short) & np.isfinite(excursions.long)
+    usable &= np.isfinite(excursions.volatility_ratio)
+    if usable.sum() < bars_per_week:
+        raise TrainingError(
+            f"only {int(usable.sum())} bars have a known outcome after {HORIZON_DAYS} days, too few for a tail",
+            hint="use a longer history",
+        )
+    ratio = excursions.volatility_ratio[usable]
+    edges = np.round(np.quantile(ratio, [1 / 3, 2 / 3]), 6)
+    bucket = np.searchsorted(edges, ratio, side="right")
+    tables = {
+        name: _table(values[usable], regime[usable], bucket, bars_per_week)
+        for name, values in (("short", excursions.short), ("long", excursions.long))
+    }
+    return AdviceParameters(
+        survival_level=SURVIVAL_LEVEL,
+        horizon_days=HORIZON_DAYS,
+        volatility_edges=edges.tolist(),
+        excursion_short=tables["short"],
+        excursion_long=tables["long"],
+    )
+
+
+def _table(
+    values: FloatArray, regime: npt.NDArray[np.int64], bucket: npt.NDArray[np.intp], bars_per_week: int
+) -> list[list[float]]:
+    """Tail quantile of each regime and bucket, drawn towards that of the bucket over all regimes."""
+    everything = float(np.quantile(values, SURVIVAL_LEVEL))
+    table = []
+    for index in range(len(REGIMES)):
+        row = []
+        for column in range(BUCKETS):
+            pooled = _shrunk(values[bucket == column], everything, bars_per_week)
+            row.append(round(_shrunk(values[(bucket == column) & (regime == index)], pooled, bars_per_week), 6))
+        table.append(row)
+    return table
+
+
+def _shrunk(values: FloatArray, towards: float, bars_per_week: int) -> float:
+    weeks = len(values) / bars_per_week
+    if weeks < 1:
+        return towards
+    own = float(np.quantile(values, SURVIVAL_LEVEL))
+    return (weeks * own + PRIOR_WEEKS * towards) / (weeks + PRIOR_WEEKS)
+
+
+def coverage(
+    excursions: Excursions,
+    rows: npt.NDArray[np.intp],
+    regime: npt.NDArray[np.int64],
+    parameters: AdviceParameters,
+) -> dict[str, float]:
+    """Share of outcomes within the table's excursion, out of fold; one value for each side."""
+    bucket = np.searchsorted(parameters.volatility_edges, excursions.volatility_ratio[rows], side="right")
+    result = {}
+    for name, values, table in (
+        ("short", excursions.short, parameters.excursion_short),
+        ("long", excursions.long, parameters.excursion_long),
+    ):
+        seen = np.isfinite(values[rows]) & np.isfinite(excursions.volatility_ratio[rows])
+        allowed = np.array(table)[regime[seen], bucket[seen]]
+        result[name] = float((values[rows][seen] <= allowed).mean()) if seen.any() else float("nan")
+    return result

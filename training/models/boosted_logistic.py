@@ -1,0 +1,200 @@
+"""Gradient boosting on top of a multinomial logistic model.
+
+The logistic model reads scaled trend features, on which the regimes are nearly linear; trees start
+from its log-odds and add what it cannot say. Boosting from a good linear model needs few trees and
+so memorises little - with some 300 independent spells, memory is the enemy.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+
+from features.bars import FloatArray
+from features.errors import TrainingError
+from features.regimes import REGIMES
+
+__all__ = ["BoostedLogistic", "BoostingSettings", "floor_thresholds", "softmax"]
+
+Float32Array = npt.NDArray[np.float32]
+ABSENT_LOG_ODDS = -8.0
+"""Log-odds of a class that the training rows do not hold."""
+
+
+def softmax(log_odds: FloatArray) -> FloatArray:
+    """Probabilities of rows of log-odds, shape (n_rows, n_classes)."""
+    shifted = np.exp(log_odds - log_odds.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class BoostingSettings:
+    """Settings of the model; the figures behind them are in ``docs/results.md``.
+
+    Attributes
+    ----------
+    base_columns : tuple of int
+        Feature columns that the logistic model reads.
+    C : float
+        Inverse strength of its penalty.
+    rounds, learning_rate, leaves, min_rows, penalty, column_share : number
+        Of the boosting; ``min_rows`` a leaf, ``penalty`` on squared leaf values.
+    threads, seed : int
+    """
+
+    base_columns: tuple[int, ...]
+    C: float = 0.03
+    rounds: int = 90
+    learning_rate: float = 0.03
+    leaves: int = 31
+    min_rows: int = 100
+    penalty: float = 50.0
+    column_share: float = 0.4
+    threads: int = 2
+    seed: int = 7
+
+    def boosting(self) -> dict[str, Any]:
+        """Parameters as LightGBM names them."""
+        return {
+            "objective": "multiclass",
+            "num_class": len(REGIMES),
+            "learning_rate": self.learning_rate,
+            "num_leaves": self.leaves,
+            "min_data_in_leaf": self.min_rows,
+            "lambda_l2": self.penalty,
+            "feature_fraction": self.column_share,
+            "bagging_fraction": 0.7,
+            "bagging_freq": 1,
+            "extra_trees": True,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": self.threads,
+            "seed": self.seed,
+            "verbose": -1,
+        }
+
+
+@dataclass
+class BoostedLogistic:
+    """Multinomial logistic base plus boosted trees, classes in the fixed order.
+
+    Parameters
+    ----------
+    settings : BoostingSettings
+
+    Attributes
+    ----------
+    fill, mean, scale : ndarray of shape (n_base,)
+        Imputation and standardisation of the base's columns; clipped to +-5 afterwards.
+    weights : ndarray of shape (n_base, 4)
+    intercept : ndarray of shape (4,)
+    booster : lightgbm.Booster
+        Thresholds floored to float32.
+    """
+
+    settings: BoostingSettings
+    fill: FloatArray = field(init=False)
+    mean: FloatArray = field(init=False)
+    scale: FloatArray = field(init=False)
+    weights: FloatArray = field(init=False)
+    intercept: FloatArray = field(init=False)
+    booster: lgb.Booster = field(init=False)
+
+    CLIP = 5.0
+
+    def fit(self, X: Float32Array, y: npt.NDArray[np.int8], weight: FloatArray) -> BoostedLogistic:
+        """Fit base and trees.
+
+        Parameters
+        ----------
+        X : ndarray of float32, shape (n_rows, n_features)
+        y : ndarray of int, shape (n_rows,)
+            Class index; a class may be missing, its column stays.
+        weight : ndarray of shape (n_rows,)
+
+        Raises
+        ------
+        TrainingError
+            If there are fewer than two classes.
+        """
+        self._fit_base(X, y, weight)
+        data = lgb.Dataset(X, y, weight=weight, init_score=self.base_log_odds(X), free_raw_data=True)
+        booster = lgb.train(self.settings.boosting(), data, self.settings.rounds)
+        self.booster = floor_thresholds(booster, X)
+        return self
+
+    def _fit_base(self, X: Float32Array, y: npt.NDArray[np.int8], weight: FloatArray) -> None:
+        present = np.unique(y)
+        if len(present) < 2:
+            names = ", ".join(REGIMES[index] for index in present)
+            raise TrainingError(
+                f"the training rows hold {len(present)} regime ({names or 'none'}), at least 2 are needed",
+                hint="use a longer history or more symbols",
+            )
+        columns = X[:, self.settings.base_columns].astype(np.float64)
+        there = np.isfinite(columns)
+        self.fill = np.array(
+            [np.median(column[ok]) if ok.any() else 0.0 for column, ok in zip(columns.T, there.T, strict=True)]
+        )
+        filled = np.where(there, columns, self.fill)
+        self.mean = filled.mean(axis=0)
+        spread = filled.std(axis=0)
+        self.scale = np.where(spread > 0, spread, 1.0)
+        base = LogisticRegression(C=self.settings.C, max_iter=1000)
+        base.fit(self._scaled(X), y, sample_weight=weight)
+        self.weights = np.zeros((len(self.settings.base_columns), len(REGIMES)))
+        self.intercept = np.full(len(REGIMES), ABSENT_LOG_ODDS)
+        if len(present) == 2:  # scikit-learn keeps one row of coefficients for two classes
+            self.weights[:, present[1]] = base.coef_[0]
+            self.intercept[present[0]] = 0.0
+            self.intercept[present[1]] = base.intercept_[0]
+        else:
+            self.weights[:, present] = base.coef_.T
+            self.intercept[present] = base.intercept_
+
+    def _scaled(self, X: Float32Array) -> FloatArray:
+        columns = X[:, self.settings.base_columns].astype(np.float64)
+        filled = np.where(np.isnan(columns), self.fill, columns)
+        return np.clip((filled - self.mean) / self.scale, -self.CLIP, self.CLIP)
+
+    def base_log_odds(self, X: Float32Array) -> FloatArray:
+        """Log-odds of the logistic base alone, shape (n_rows, 4)."""
+        return self._scaled(X) @ self.weights + self.intercept
+
+    def log_odds(self, X: Float32Array) -> FloatArray:
+        """Log-odds of base and trees together, shape (n_rows, 4)."""
+        trees = np.asarray(self.booster.predict(X, raw_score=True), dtype=np.float64)
+        return self.base_log_odds(X) + trees
+
+
+def floor_thresholds(booster: lgb.Booster, X: Float32Array) -> lgb.Booster:
+    """Set every threshold to the largest float32 not above it.
+
+    For float32 ``x``, ``x <= t`` is ``x <= floor32(t)``, so nothing changes for the booster; but a
+    graph that rounds thresholds to the NEAREST float32 sends rows that lie on them the other way.
+
+    Raises
+    ------
+    TrainingError
+        If a prediction changes by a single bit.
+    """
+
+    def floored(line: re.Match[str]) -> str:
+        values = np.array([float(text) for text in line.group(2).split()])
+        single = values.astype(np.float32)
+        above = single.astype(np.float64) > values
+        single[above] = np.nextafter(single[above], np.float32(-np.inf))
+        return line.group(1) + " ".join(repr(float(value)) for value in single)
+
+    text = re.sub(r"(?m)^(threshold=)(.+)$", floored, booster.model_to_string())
+    exact = lgb.Booster(model_str=text)
+    before, after = (np.asarray(one.predict(X, raw_score=True)) for one in (booster, exact))
+    if not np.array_equal(before, after):
+        raise TrainingError("flooring the thresholds to float32 changed a prediction")
+    return exact

@@ -1,0 +1,127 @@
+"""Walk-forward folds, purged by the moment a label was confirmed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.errors import TrainingError
+
+__all__ = ["Fold", "WalkForward"]
+
+IndexArray = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One step of the walk.
+
+    Attributes
+    ----------
+    name : str
+        The half-year it is tested on, such as ``2022-01``.
+    start, end : pandas.Timestamp
+        Test span on bar closes, ``start`` included, ``end`` excluded.
+    train : ndarray of int
+        Rows that may be learned from: their label was confirmed before ``start`` less the embargo.
+    test : ndarray of int
+        Rows inside the span, labelled or not.
+    """
+
+    name: str
+    start: pd.Timestamp
+    end: pd.Timestamp
+    train: IndexArray
+    test: IndexArray
+
+
+@dataclass(frozen=True)
+class WalkForward:
+    """Half-yearly walk-forward splits.
+
+    A row is trained on only if its label was CONFIRMED before the fold's start less the embargo:
+    labels use 20 and more days after their bar, so that its own time says nothing about when it
+    was known.
+
+    Attributes
+    ----------
+    embargo_days : float
+        Distance between the last confirmation and the first test bar.
+    min_train_days : float
+        A fold is made once training labels span so many days.
+    window_days : float or None
+        Rolling: only rows of the last so many days before the start; ``None``: expanding.
+
+    Examples
+    --------
+    >>> time = pd.date_range("2020-01-01", "2021-12-31", tz="UTC")
+    >>> confirmed = pd.Series(time + pd.Timedelta(days=21))
+    >>> [fold.name for fold in WalkForward().split(time, confirmed)]
+    ['2020-07', '2021-01', '2021-07']
+    """
+
+    embargo_days: float = 5.0
+    min_train_days: float = 150.0
+    window_days: float | None = None
+
+    def split(self, time: pd.DatetimeIndex, confirmed_at: pd.Series) -> list[Fold]:
+        """Make the folds, oldest first.
+
+        Parameters
+        ----------
+        time : pandas.DatetimeIndex of length n_rows
+            Bar closes, UTC, in any order (symbols pooled).
+        confirmed_at : pandas.Series of length n_rows
+            When each row's label was settled; NaT where it is not.
+
+        Raises
+        ------
+        TrainingError
+            If not one fold can be made, with how much is missing.
+        """
+        confirmed = pd.DatetimeIndex(confirmed_at)
+        labelled = np.asarray(confirmed.notna())
+        if not labelled.any():
+            raise TrainingError(
+                "no label is confirmed: labels need 140 days of history and more",
+                hint="use a longer history or an earlier --since",
+            )
+        folds = []
+        first = time[labelled].min()
+        starts = _half_years(first, time.max())
+        for start, end in zip(starts[:-1], starts[1:], strict=True):
+            cut = start - pd.Timedelta(days=self.embargo_days)
+            known = labelled & np.asarray(confirmed < cut)
+            if self.window_days is not None:
+                known &= np.asarray(time >= start - pd.Timedelta(days=self.window_days))
+            inside = np.asarray((time >= start) & (time < end))
+            if not known.any() or not (inside & labelled).any():
+                continue
+            span = (time[known].max() - time[known].min()) / pd.Timedelta(days=1)
+            if span < self.min_train_days:
+                continue
+            folds.append(
+                Fold(start.strftime("%Y-%m"), start, end, np.flatnonzero(known), np.flatnonzero(inside))
+            )
+        if not folds:
+            days = (time.max() - first) / pd.Timedelta(days=1)
+            raise TrainingError(
+                f"labelled history spans {days:.0f} days; a first fold needs {self.min_train_days:.0f} days of "
+                f"labels before a January or July, and labelled bars after it",
+                hint="use a longer history or an earlier --since",
+            )
+        return folds
+
+
+def _half_years(first: pd.Timestamp, last: pd.Timestamp) -> list[pd.Timestamp]:
+    """January and July starts from ``first`` on, and the one after ``last``."""
+    stamps = [
+        pd.Timestamp(year=year, month=month, day=1, tz="UTC")
+        for year in range(first.year, last.year + 2)
+        for month in (1, 7)
+    ]
+    after = next(stamp for stamp in stamps if stamp > last)
+    return [stamp for stamp in stamps if first < stamp <= after]
