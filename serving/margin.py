@@ -224,7 +224,7 @@ def liquidation_in_tiers(
         if side == "short" and price <= up_to:
             return max(price, floor), tier
         if side == "long" and (price > floor or floor == 0):
-            return min(price, up_to), tier
+            return price, tier
     raise ValueError(f"no tier of {symbol} holds an entry at {entry!r}")  # the last tier has no end
 
 

@@ -32,7 +32,7 @@ from features.signals import (
     readings,
     signal_table,
 )
-from serving.advice import MarketState, advise, reasons
+from serving.advice import MarketState, advise, assumptions, reasons
 from serving.bundle import Bundle, Manifest, RunInfo
 from serving.decision import Decision, decide, prediction_set
 from serving.margin import has_tiers
@@ -350,6 +350,7 @@ class Predictor:
             simulated_model=manifest.data_source == "simulated",
             account=account,
         )
+        degraded += [name for name in assumptions(advice) if name not in degraded]
         read = readings(rows.signals, row)
         return Answer(
             symbol=symbol,

@@ -54,9 +54,7 @@ def _of_bias(regime: Regime, advice: Advice, market: MarketState) -> str:
         if isnan(distance):
             return "A range is traded back to its 20-day mean, but the distance from it is not known: flat."
         where = f"{abs(distance):.2f} deviations {'above' if distance > 0 else 'below'}"
-        return (
-            f"A range is traded back to its 20-day mean, at half size; price is {where} it: {advice.side}."
-        )
+        return f"A range is traded back to its 20-day mean, at half size; price is {where} it: {advice.side}."
     net = 1 - 2 * advice.short_share
     lean = "no net" if net == 0 else f"{abs(net):.0%} net {'long' if net > 0 else 'short'}"
     return f"{advice.short_share:.0%} of the gross exposure short, {lean}."

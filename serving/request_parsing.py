@@ -24,6 +24,9 @@ __all__ = ["PredictRequestBody", "field_path", "refusal_of"]
 MANY = 1_000
 """Above this many violations they are looked at piece by piece: listing them all takes seconds."""
 
+MAX_MEMBERS = 2_000
+"""Names in a body, over all its objects: 4 MB of tiny objects would take four seconds to validate."""
+
 Path = Sequence[int | str]
 
 
@@ -41,6 +44,10 @@ class PredictRequestBody(PredictRequest):
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
         """Validate a body; a refusal is carried, not raised."""
         body = json_data.encode() if isinstance(json_data, str) else bytes(json_data)
+        members = body.count(b":")
+        if members > MAX_MEMBERS:
+            text = f"the body has {members:,} names in its objects, expected at most {MAX_MEMBERS:,}"
+            return cls._refused(RequestRefusedError(422, text, hint="send less context"))
         try:
             # The parser takes these two tokens, JSON does not; inside a string they are fine.
             if b"NaN" in body or b"Infinity" in body:
@@ -75,6 +82,8 @@ def refusal_of(error: ValidationError, body: bytes) -> RequestRefusedError:
     if first is None:
         return RequestRefusedError(422, f"the request breaks a rule in {count:,} places")
     kind, path, text = first
+    if kind == "json_invalid":
+        return _not_json(text.removeprefix("Invalid JSON: "))
     refusal = _worded(kind, path, text, data)
     if count > 1:
         refusal.message += f" (and {count - 1:,} more)"
@@ -113,13 +122,11 @@ def _listed(error: ValidationError, before: Path = (), shift: int = 0) -> Iterat
 @cache
 def _adapters() -> dict[str, TypeAdapter[Any]]:
     """Validator of each field by itself."""
-    fields: dict[str, Any] = dict(PredictRequest.model_fields)
-    return {
-        name: TypeAdapter(
-            Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
-        )
-        for name, field in fields.items()
-    }
+    adapters: dict[str, TypeAdapter[Any]] = {}
+    for name, field in PredictRequest.model_fields.items():
+        kind: Any = field.annotation
+        adapters[name] = TypeAdapter(Annotated[kind, *field.metadata] if field.metadata else kind)
+    return adapters
 
 
 def _piecewise(data: dict[str, Any]) -> Iterator[Violation]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import os
 import signal
 import socket
@@ -64,19 +65,20 @@ def serve(
     """
     try:
         settings = ServingSettings.load(host=host, port=port, bundle=bundle, bundles=bundles_dir)
-        chosen = _free_port(settings.host, settings.port)
+        address = "127.0.0.1" if settings.host == "localhost" else settings.host
+        chosen = _free_port(address, settings.port)
     except BearmodeError as error:
         _say(error.one_line(), error=True)
         return error.exit_code
     with tempfile.TemporaryDirectory(prefix="bearmode-metrics-") as metrics, _signalled() as stopping:
         # start_new_session: a Ctrl-C of the terminal reaches this process only, which then ends the group.
         child = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
-            _command(settings.host, chosen, service),
+            _command(address, chosen, service),
             env=_environment(settings, metrics),
             start_new_session=True,
         )
         try:
-            return _run(child, f"http://{_bracketed(settings.host)}:{chosen}", stopping)
+            return _run(child, f"http://{_bracketed(address)}:{chosen}", stopping)
         finally:
             _end(child)
 
@@ -169,6 +171,12 @@ def _free_port(host: str, port: int) -> int:
     BearmodeError
         The host is no IP address of this machine, or the port is in use.
     """
+    try:
+        ipaddress.ip_address(host)
+    except ValueError as error:
+        raise BearmodeError(
+            f"host is {host!r}, expected an IP address", code="cannot_listen", hint="such as 127.0.0.1"
+        ) from error
     host_family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(host_family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

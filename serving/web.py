@@ -210,7 +210,7 @@ class _ShapedSend:
             return
         status = start["status"]
         error = self._not_ready() if status == 503 and self._not_ready else error_for_status(status)
-        if status >= 500:
+        if status >= 500 and status != 503:
             logger.error("request %s: %s answered %d", self.request_id, self._scope["path"], status)
         await self.refuse(error, {name: headers[name] for name in _KEPT_HEADERS if name in headers})
 

@@ -69,6 +69,12 @@ class Dataset:
         """Rows to learn from and to score: sampled, labelled, with a bar and its longest look-back."""
         return self.sampled & (self.y >= 0) & self.present
 
+    @property
+    def rows_per_day(self) -> float:
+        """Sampled rows a day and symbol."""
+        per_day = self.histories[0].per_day
+        return min(per_day, 24 / ROW_HOURS) if per_day == 24 else per_day
+
     def data_hash(self) -> str:
         """SHA-256 over every history's values and times."""
         digest = hashlib.sha256()
@@ -103,7 +109,9 @@ def build_dataset(histories: list[History], features: tuple[Feature, ...]) -> Da
     symbol = np.concatenate(
         [np.full(len(history), index, dtype=np.int64) for index, history in enumerate(histories)]
     )
-    time = pd.DatetimeIndex(np.concatenate([history.time.asi8 for history in histories]).astype("M8[ms]"), tz="UTC")
+    time = pd.DatetimeIndex(
+        np.concatenate([history.time.asi8 for history in histories]).astype("M8[ms]"), tz="UTC"
+    )
     step = 1 if histories[0].per_day < 24 else ROW_HOURS
     turns = np.flatnonzero((np.diff(y, prepend=-2) != 0) | (np.diff(symbol, prepend=-1) != 0))
     spell = np.zeros(len(y), dtype=np.int64)
@@ -123,7 +131,9 @@ def build_dataset(histories: list[History], features: tuple[Feature, ...]) -> Da
     )
 
 
-def spell_weights(y: npt.NDArray[np.int8], spell: npt.NDArray[np.int64], power: float) -> npt.NDArray[np.float64]:
+def spell_weights(
+    y: npt.NDArray[np.int8], spell: npt.NDArray[np.int64], power: float
+) -> npt.NDArray[np.float64]:
     """Weights that count spells rather than bars.
 
     The bars of one spell are one event told many times. A row weighs ``length ** -power`` of its

@@ -55,9 +55,7 @@ def switches_per_year(regime: IntArray, symbol: npt.NDArray[np.int64], time: pd.
     return float((np.diff(regime.astype(np.int64))[step] != 0).sum() / years)
 
 
-def scores(
-    probabilities: FloatArray, y: IntArray, regime: IntArray | None = None
-) -> dict[str, float]:
+def scores(probabilities: FloatArray, y: IntArray, regime: IntArray | None = None) -> dict[str, float]:
     """Scores of some labelled rows.
 
     Parameters

@@ -129,7 +129,9 @@ def _table(
         row = []
         for column in range(BUCKETS):
             pooled = _shrunk(values[bucket == column], everything, bars_per_week)
-            row.append(round(_shrunk(values[(bucket == column) & (regime == index)], pooled, bars_per_week), 6))
+            row.append(
+                round(_shrunk(values[(bucket == column) & (regime == index)], pooled, bars_per_week), 6)
+            )
         table.append(row)
     return table
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from features.errors import TrainingError
 
-__all__ = ["Fold", "WalkForward"]
+__all__ = ["Block", "Fold", "WalkForward", "purged_blocks"]
 
 IndexArray = npt.NDArray[np.intp]
 
@@ -114,6 +114,64 @@ class WalkForward:
                 hint="use a longer history or an earlier --since",
             )
         return folds
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of purged cross-validation inside the training rows of a fold.
+
+    Attributes
+    ----------
+    train : ndarray of int
+        Rows before the block whose labels were confirmed before it, and rows after the moment the
+        block's own last label was confirmed, each with the embargo between.
+    test : ndarray of int
+        Rows inside the block.
+    """
+
+    train: IndexArray
+    test: IndexArray
+
+
+def purged_blocks(
+    time: pd.DatetimeIndex, confirmed_at: pd.Series, rows: IndexArray, *, blocks: int, embargo_days: float
+) -> list[Block]:
+    """Cut known rows into blocks of time for cross-validation (Lopez de Prado 2018, ch. 7).
+
+    Everything in ``rows`` was known before the fold began, so answering an early block with a
+    model that saw later ones tells no secret to the fold; the purge keeps labels that overlap a
+    block out of its training rows.
+
+    Parameters
+    ----------
+    time : pandas.DatetimeIndex of length n_rows
+    confirmed_at : pandas.Series of length n_rows
+    rows : ndarray of int
+        Rows whose labels were known.
+    blocks : int
+        How many, with equal numbers of rows.
+    embargo_days : float
+
+    Returns
+    -------
+    list of Block
+        Blocks without training rows are left out.
+    """
+    embargo = pd.Timedelta(days=embargo_days)
+    stamps = time[rows]
+    known = pd.DatetimeIndex(confirmed_at)[rows]
+    ordered = stamps.sort_values()
+    edges = [ordered[round(index * (len(rows) - 1) / blocks)] for index in range(blocks)]
+    result = []
+    for start, end in zip(edges, [*edges[1:], ordered[-1] + pd.Timedelta(milliseconds=1)], strict=True):
+        inside = np.asarray((stamps >= start) & (stamps < end))
+        if not inside.any():
+            continue
+        settled = known[inside].max()
+        outside = np.asarray(known < start - embargo) | np.asarray(stamps > settled + embargo)
+        if outside.any():
+            result.append(Block(rows[outside], rows[inside]))
+    return result
 
 
 def _half_years(first: pd.Timestamp, last: pd.Timestamp) -> list[pd.Timestamp]:

@@ -1,14 +1,15 @@
-"""The walk: fit each fold on what was known, answer its test span, calibrate on the folds before.
+"""The walk: fit each fold on what was known, calibrate it on what was known, answer its test span.
 
 Everything that is fitted - scaling, base, trees, temperature, decision, excursion table - sees only
-rows whose outcome was known before the fold's start less the embargo. The temperature, the decision
-and the excursions of a fold come from the out-of-fold answers of EARLIER folds; the first folds,
-before every symbol has training rows, serve to calibrate and are not scored.
+rows whose outcome was known before the fold's start less the embargo. Temperature, decision and
+excursions come from out-of-fold answers inside those rows (purged cross-validation).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +26,7 @@ from training.dataset import Dataset, spell_weights
 from training.decision_tuning import tune_decision
 from training.excursion import HORIZON_DAYS, Excursions, fit_advice, hindsight_excursions
 from training.models.boosted_logistic import BoostedLogistic, BoostingSettings, softmax
-from training.splits import Fold, WalkForward
+from training.splits import Fold, WalkForward, purged_blocks
 
 __all__ = ["FittedModel", "Recipe", "Walk", "concatenated_excursions", "walk_forward"]
 
@@ -42,12 +43,18 @@ class Recipe:
         See :func:`training.dataset.spell_weights`.
     smoothing_days : float
         K of the decision, in days.
+    inner_blocks : int
+        Blocks of the cross-validation that temperature, decision and excursions come from.
+    min_symbol_days : float
+        A fold is walked once every symbol has so many days of training rows.
     """
 
     boosting: BoostingSettings
     splits: WalkForward = field(default_factory=WalkForward)
     spell_power: float = 0.25
     smoothing_days: float = 2.0
+    inner_blocks: int = 4
+    min_symbol_days: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -87,15 +94,13 @@ class Walk:
     log_odds, base_log_odds : ndarray of shape (n_bars, 4)
         Before the temperature; NaN where no fold answered.
     probabilities, base_probabilities : ndarray of shape (n_bars, 4)
-        Calibrated by the folds before.
+        Calibrated, and those of the logistic base.
     regime : ndarray of int, shape (n_bars,)
         Decided as served; -1 where no fold answered.
     fold : ndarray of int, shape (n_bars,)
         Which of ``folds`` answered, -1 where none.
     folds : list of Fold
     models : list of FittedModel
-    scored : list of bool
-        False for the folds that only calibrate.
     """
 
     log_odds: FloatArray
@@ -106,7 +111,6 @@ class Walk:
     fold: npt.NDArray[np.int64]
     folds: list[Fold] = field(default_factory=list)
     models: list[FittedModel] = field(default_factory=list)
-    scored: list[bool] = field(default_factory=list)
 
     @classmethod
     def empty(cls, n_bars: int) -> Walk:
@@ -116,9 +120,8 @@ class Walk:
         return cls(*blank, np.full(n_bars, -1, dtype=np.int64), np.full(n_bars, -1, dtype=np.int64))
 
     def scored_rows(self, dataset: Dataset) -> npt.NDArray[np.intp]:
-        """Rows that scores are pooled over: sampled, labelled, answered by a scored fold."""
-        flags = np.array([*self.scored, False])
-        return np.flatnonzero(dataset.usable & flags[self.fold])
+        """Rows that scores are pooled over: sampled, labelled and answered."""
+        return np.flatnonzero(dataset.usable & (self.fold >= 0))
 
 
 def concatenated_excursions(dataset: Dataset) -> Excursions:
@@ -152,55 +155,105 @@ def walk_forward(
     Raises
     ------
     TrainingError
-        If the history is too short for one fold that calibrates and one that is scored.
+        If the history is too short for a fold.
     """
     walk = Walk.empty(len(dataset.y))
-    confirmed = dataset.confirmed_at.where(dataset.usable)
-    folds = recipe.splits.split(dataset.time, confirmed)
-    for fold in folds:
+    for fold in walkable(dataset, recipe):
         progress(f"fold {fold.name}")
         cut = fold.start - pd.Timedelta(days=recipe.splits.embargo_days)
-        fitted = fit(dataset, recipe, excursions, walk, fold.train, cut)
-        every_symbol = len(np.unique(dataset.symbol[fold.train])) == len(dataset.symbols)
-        every_class = len(np.unique(dataset.y[fold.train])) == len(REGIMES)
+        fitted = fit(dataset, recipe, excursions, fold.train, cut)
         walk.folds.append(fold)
         walk.models.append(fitted)
-        walk.scored.append(bool(walk.models[:-1]) and every_symbol and every_class)
         _answer(dataset, walk, fold, fitted)
         yield fold, fitted, walk
-    if not any(walk.scored):
+
+
+def walkable(dataset: Dataset, recipe: Recipe) -> list[Fold]:
+    """Folds in which every symbol has enough training rows.
+
+    Raises
+    ------
+    TrainingError
+        If there is none, with the symbols that start too late.
+    """
+    folds = recipe.splits.split(dataset.time, dataset.confirmed_at.where(dataset.usable))
+    rows_per_day = dataset.rows_per_day
+    needed = recipe.min_symbol_days * rows_per_day
+
+    def late(fold: Fold) -> list[str]:
+        count = np.bincount(dataset.symbol[fold.train], minlength=len(dataset.symbols))
+        return [name for name, rows in zip(dataset.symbols, count, strict=True) if rows < needed]
+
+    ready = [fold for fold in folds if not late(fold)]
+    if not ready:
         raise TrainingError(
-            f"the history gives {len(folds)} fold(s), none of which can be scored: one more half-year of labels, "
-            "in every symbol and with all four regimes, is needed",
-            hint="use a longer history, an earlier --since, or leave out the symbols that start late",
+            f"no fold has {recipe.min_symbol_days:.0f} days of labels in every symbol; too little in "
+            f"{', '.join(late(folds[-1]))}",
+            hint="use a longer history or leave out the symbols that start late",
         )
+    return ready
 
 
 def fit(
     dataset: Dataset,
     recipe: Recipe,
     excursions: Excursions,
-    walk: Walk,
     train: npt.NDArray[np.intp],
     cut: pd.Timestamp,
 ) -> FittedModel:
-    """Fit one model on ``train`` and on the out-of-fold answers of the walk that were known at ``cut``."""
-    weight = spell_weights(dataset.y[train], dataset.spell[train], recipe.spell_power)
-    model = BoostedLogistic(recipe.boosting).fit(dataset.X[train], dataset.y[train], weight)
-    answered = walk.fold >= 0
-    confirmed = np.asarray(dataset.confirmed_at < cut) & answered & (dataset.y >= 0)
-    rows = np.flatnonzero(confirmed & dataset.usable)
-    temperature = fit_temperature(walk.log_odds[rows], dataset.y[rows])
-    per_day = dataset.histories[0].per_day
-    decision = tune_decision(
-        softmax(walk.log_odds[np.flatnonzero(confirmed)] / temperature),
-        dataset,
-        np.flatnonzero(confirmed),
-        smoothing_bars=max(1, round(recipe.smoothing_days * per_day)),
+    """Fit one model, with all that its answers depend on, from what was known at ``cut``.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    recipe : Recipe
+    excursions : Excursions
+    train : ndarray of int
+        Rows to learn from; their labels were confirmed before ``cut``.
+    cut : pandas.Timestamp
+    """
+    bars = len(dataset.y)
+    log_odds = np.full((bars, len(REGIMES)), np.nan)
+    regime = np.full(bars, -1, dtype=np.int64)
+    known = np.flatnonzero(np.asarray(dataset.confirmed_at < cut) & (dataset.y >= 0) & dataset.present)
+    blocks = purged_blocks(
+        dataset.time,
+        dataset.confirmed_at,
+        known,
+        blocks=recipe.inner_blocks,
+        embargo_days=recipe.splits.embargo_days,
     )
+    inner = [np.intersect1d(block.train, train, assume_unique=True) for block in blocks]
+    pairs = [
+        (rows, block)
+        for rows, block in zip(inner, blocks, strict=True)
+        if len(np.unique(dataset.y[rows])) >= 2
+    ]
+    # One thread a model and one model a core: faster than many threads a model, and the same bits anywhere.
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        model, *others = pool.map(
+            lambda rows: _fit_model(dataset, recipe, rows), [train, *(r for r, _ in pairs)]
+        )
+    for one, (_, block) in zip(others, pairs, strict=True):
+        log_odds[block.test] = one.log_odds(dataset.X[block.test])
+    answered = known[np.isfinite(log_odds[known, 0])]
+    sampled = answered[dataset.sampled[answered]]
+    spells = len(np.unique(dataset.spell[sampled]))
+    temperature = fit_temperature(log_odds[sampled], dataset.y[sampled], spells)
+    per_day = dataset.histories[0].per_day
+    probabilities = softmax(log_odds[answered] / temperature)
+    decision = tune_decision(
+        probabilities, dataset, answered, smoothing_bars=max(1, round(recipe.smoothing_days * per_day))
+    )
+    regime[answered] = probabilities.argmax(axis=1)
     ended = np.asarray(dataset.time + pd.Timedelta(days=HORIZON_DAYS) < cut)
-    advice = fit_advice(excursions, walk.regime, ended, 7 * per_day)
+    advice = fit_advice(excursions, regime, ended, 7 * per_day)
     return FittedModel(model, temperature, decision, advice, cut, train)
+
+
+def _fit_model(dataset: Dataset, recipe: Recipe, rows: npt.NDArray[np.intp]) -> BoostedLogistic:
+    weight = spell_weights(dataset.y[rows], dataset.spell[rows], recipe.spell_power)
+    return BoostedLogistic(recipe.boosting).fit(dataset.X[rows], dataset.y[rows], weight)
 
 
 def _answer(dataset: Dataset, walk: Walk, fold: Fold, fitted: FittedModel) -> None:

@@ -47,7 +47,7 @@ def noisy(n: int, interval: str = "4h", seed: int = 7) -> History:
     close = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, n)))
     columns = {
         "close": close,
-        "funding_rate": np.round(np.cumsum(rng.normal(0, 2e-5, n)), 8),
+        "funding_rate": np.round(1e-4 * np.sin(np.arange(n) / 15) + rng.normal(0, 2e-5, n), 8),
         "funding_interval_hours": rng.choice([8.0, 4.0], n),
         "open_interest": 1e9 * np.exp(np.cumsum(rng.normal(0, 0.02, n))),
         "fear_greed": rng.integers(0, 101, n).astype(np.float64),
@@ -95,7 +95,7 @@ def test_moving_average_cross_equals_pandas(interval: str, n: int) -> None:
 def test_funding_equals_a_slow_percentile() -> None:
     made = noisy(6 * 130)
     filled = made.frame.ffill()
-    filled.iloc[[300, 640], filled.columns.get_indexer(["funding_rate"])] = np.nan  # 7 and 14 days lost
+    filled.loc[filled.index[[300, 640]], "funding_rate"] = np.nan  # 7 and then 14 days lost
     made = History(made.symbol, made.interval, filled)
     got = signal_table(made)["funding"]
     rate = (made.frame["funding_rate"] * 8 / made.frame["funding_interval_hours"]).to_numpy()
@@ -163,13 +163,16 @@ def test_price_and_open_interest_quadrants(
     assert (columns.state[: 3 * made.per_day] == MISSING).all()
 
 
-def test_open_interest_between_day_ends_does_not_count() -> None:
+@pytest.mark.parametrize("column", ["open_interest", "close"])
+def test_what_happens_between_day_ends_does_not_count(column: str) -> None:
     made = day_path("1h", [100.0, 100, 100, 90], [1e9, 1e9, 1e9, 1.1e9])
-    other = made.frame["open_interest"].to_numpy(copy=True)
-    other[np.arange(len(other)) % 24 != 0] *= 3.0
-    changed = History(made.symbol, made.interval, made.frame.assign(open_interest=other))
-    name = "price_and_open_interest"
-    assert signal_table(changed)[name].state.tolist() == signal_table(made)[name].state.tolist()
+    other = made.frame[column].to_numpy(copy=True)
+    row = np.arange(len(other))
+    other[row % 24 != 0] *= 1.03 ** row[row % 24 != 0]
+    changed = History(made.symbol, made.interval, made.frame.assign(**{column: other}))
+    before, after = (signal_table(one)["price_and_open_interest"] for one in (made, changed))
+    assert after.state.tolist() == before.state.tolist()
+    np.testing.assert_array_equal(after.value, before.value)
 
 
 def test_fear_greed_edges() -> None:

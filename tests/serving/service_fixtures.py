@@ -20,12 +20,10 @@ import httpx
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-import serving.service
 from features.errors import BundleError, WindowError
 from serving.schemas import Answer, PredictRequest
-from serving.service import RegimeService
 
-__all__ = ["ANSWER", "FakePredictor", "RegimeService", "Served", "free_port", "request_body", "running"]
+__all__ = ["ANSWER", "FakePredictor", "Served", "free_port", "request_body", "running"]
 
 WINDOW = 3
 HOUR = 3_600_000
@@ -119,6 +117,10 @@ class FakePredictor:
         if request.symbol == "WAIT":
             ENTERED.set()
             GO_ON.wait(20)
+        if request.symbol in {"SLOW", "STUCK"}:
+            print("predictor is waiting", flush=True)
+            # Work that takes a while, or that never ends.
+            threading.Event().wait(1.0 if request.symbol == "SLOW" else 600)
         if len(request.time) < WINDOW:
             raise WindowError(
                 f"{len(request.time)} bars, expected at least {WINDOW}", field="time", hint="send more bars"
@@ -133,11 +135,6 @@ class FakePredictor:
         if request.symbol == "NANANSWER":
             answer["advice"]["leverage"] = float("nan")
         return Answer.model_validate(answer)
-
-
-def install_fake() -> None:
-    """Let the service of this process load the stand-in."""
-    vars(serving.service)["load_predictor"] = FakePredictor.load
 
 
 def request_body(symbol: str = "BTCUSDT", bars: int = WINDOW, **changes: Any) -> dict[str, Any]:
@@ -182,8 +179,13 @@ class Served:
                 answer = httpx.get(f"{self.url}{path}", timeout=5, trust_env=False)
                 if answer.status_code == status:
                     return answer
-            self.log.exists()
         raise AssertionError(f"{path} did not answer {status}: {self.output()}")
+
+    def wait_for_output(self, text: str, times: int, seconds: float = 20.0) -> None:
+        """Read until the text has been printed so often."""
+        deadline = time.monotonic() + seconds
+        while self.output().count(text) < times:
+            assert time.monotonic() < deadline, self.output()
 
     def stop(self) -> float:
         """Ask it to end; the seconds that it took."""
@@ -199,7 +201,7 @@ def running(log: Path, port: int, bundle: Path | None, bundles: Path) -> Iterato
     code = (
         "import sys; from pathlib import Path; from serving.server import serve\n"
         f"sys.exit(serve('127.0.0.1', {port}, {bundle and str(bundle)!r} and Path({str(bundle)!r}), "
-        f"Path({str(bundles)!r}), service='service_fixtures:FakeService'))"
+        f"Path({str(bundles)!r}), service='fake_service:RegimeService'))"
     )
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"}
     with log.open("w") as out:
@@ -212,8 +214,3 @@ def running(log: Path, port: int, bundle: Path | None, bundles: Path) -> Iterato
             if process.poll() is None:
                 process.terminate()
             process.wait(timeout=20)
-
-
-if __name__ != "__main__":
-    install_fake()
-FakeService = RegimeService

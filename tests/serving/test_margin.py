@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,7 +60,7 @@ def test_amounts_follow_from_the_rates(symbol: str) -> None:
     """The exchange's own recursion; it makes maintenance margin continuous at each edge."""
     known = [tier for tier in tiers("binance", symbol) if tier.known]
     amount = 0.0
-    for before, tier in zip(known, known[1:], strict=False):
+    for before, tier in pairwise(known):
         amount += tier.floor * (tier.rate - before.rate)
         assert tier.floor == before.up_to
         assert tier.amount == pytest.approx(amount, abs=1e-6)
@@ -84,7 +86,8 @@ def test_an_edge_belongs_to_the_tier_below() -> None:
     ],
 )
 def test_moves_that_liquidate_a_short(rate: float, leverage: float, percent: float) -> None:
-    assert round(100 * adverse_move_to_liquidation("short", leverage, rate), 1) == percent
+    move = adverse_move_to_liquidation("short", leverage, rate)
+    assert 100 * move == pytest.approx(percent, abs=0.0503)  # the page rounds, once up from 29.4498
 
 
 def test_prices_worked_out_by_hand() -> None:
@@ -111,6 +114,23 @@ def test_the_tier_is_that_of_the_liquidation_price_not_of_the_entry() -> None:
     # and a long falls out of its tier: 55,000 at entry, 43,964 at liquidation
     _, tier = liquidation_in_tiers("binance", "BTCUSDT", "long", 50_000, 5, 1.1)
     assert tier.rate == 0.004
+
+
+def test_a_short_that_grows_beyond_the_sourced_tiers_ends_at_their_edge() -> None:
+    # 11.9 M at 30x: tier 4 alone would end at 12.18 M, the assumed 3 % at 11.94 M, below its floor
+    price, tier = liquidation_in_tiers("binance", "BTCUSDT", "short", 100.0, 30, 119_000)
+    assert price * 119_000 == pytest.approx(12_000_000)
+    assert not tier.known
+
+
+def test_the_search_begins_at_the_entry() -> None:
+    # a long of 11.9 M at 50x never comes to the tier above: (11.9 M x 0.98 - 11,450) / 0.99
+    price, tier = liquidation_in_tiers("binance", "BTCUSDT", "long", 100.0, 50, 119_000)
+    assert price * 119_000 == pytest.approx((11_900_000 * 0.98 - 11_450) / 0.99)
+    assert tier.known
+    # a short of 12.01 M at 150x has less than the assumed 3 % from the start: not tier 4's business
+    _, tier = liquidation_in_tiers("binance", "BTCUSDT", "short", 100.0, 150, 120_100)
+    assert not tier.known
 
 
 @given(sides, entries, leverages, st.floats(10, 8e6))
@@ -190,7 +210,7 @@ def test_the_leverage_survives_the_excursion_in_its_tier(
 
 def test_a_larger_account_moves_up_the_tiers() -> None:
     ladder = tiers("binance", "BTCUSDT")
-    chosen = [leverage_that_survives("short", 0.3, 0.0, ladder, equity)[1].rate for equity in (1e3, 1e5, 1e6)]
+    chosen = [leverage_that_survives("short", 0.3, 0.0, ladder, equity)[1].rate for equity in (1e3, 1e5, 5e5)]
     assert chosen == [0.004, 0.005, 0.0065]
     assert leverage_that_survives("short", 0.3, 0.0, ladder)[1].rate == 0.004
     just_over = 50_000 / 1.3 * (1.3 * 1.004 - 1) * 1.0001  # a hair too much for tier 1

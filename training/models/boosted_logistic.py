@@ -20,11 +20,13 @@ from features.bars import FloatArray
 from features.errors import TrainingError
 from features.regimes import REGIMES
 
-__all__ = ["BoostedLogistic", "BoostingSettings", "floor_thresholds", "softmax"]
+__all__ = ["BoostedLogistic", "BoostingSettings", "exact_in_single", "softmax"]
 
 Float32Array = npt.NDArray[np.float32]
 ABSENT_LOG_ODDS = -8.0
 """Log-odds of a class that the training rows do not hold."""
+LEAF_STEP = 2.0**-20
+LARGEST_SUM = 16.0
 
 
 def softmax(log_odds: FloatArray) -> FloatArray:
@@ -50,13 +52,13 @@ class BoostingSettings:
 
     base_columns: tuple[int, ...]
     C: float = 0.03
-    rounds: int = 90
+    rounds: int = 120
     learning_rate: float = 0.03
     leaves: int = 31
     min_rows: int = 100
     penalty: float = 50.0
     column_share: float = 0.4
-    threads: int = 2
+    threads: int = 1
     seed: int = 7
 
     def boosting(self) -> dict[str, Any]:
@@ -95,7 +97,7 @@ class BoostedLogistic:
     weights : ndarray of shape (n_base, 4)
     intercept : ndarray of shape (4,)
     booster : lightgbm.Booster
-        Thresholds floored to float32.
+        Exact in single precision.
     """
 
     settings: BoostingSettings
@@ -126,7 +128,7 @@ class BoostedLogistic:
         self._fit_base(X, y, weight)
         data = lgb.Dataset(X, y, weight=weight, init_score=self.base_log_odds(X), free_raw_data=True)
         booster = lgb.train(self.settings.boosting(), data, self.settings.rounds)
-        self.booster = floor_thresholds(booster, X)
+        self.booster = exact_in_single(booster, X)
         return self
 
     def _fit_base(self, X: Float32Array, y: npt.NDArray[np.int8], weight: FloatArray) -> None:
@@ -140,7 +142,10 @@ class BoostedLogistic:
         columns = X[:, self.settings.base_columns].astype(np.float64)
         there = np.isfinite(columns)
         self.fill = np.array(
-            [np.median(column[ok]) if ok.any() else 0.0 for column, ok in zip(columns.T, there.T, strict=True)]
+            [
+                np.median(column[ok]) if ok.any() else 0.0
+                for column, ok in zip(columns.T, there.T, strict=True)
+            ]
         )
         filled = np.where(there, columns, self.fill)
         self.mean = filled.mean(axis=0)
@@ -173,16 +178,19 @@ class BoostedLogistic:
         return self.base_log_odds(X) + trees
 
 
-def floor_thresholds(booster: lgb.Booster, X: Float32Array) -> lgb.Booster:
-    """Set every threshold to the largest float32 not above it.
+def exact_in_single(booster: lgb.Booster, X: Float32Array) -> lgb.Booster:
+    """Rewrite a booster so that single precision loses nothing.
 
-    For float32 ``x``, ``x <= t`` is ``x <= floor32(t)``, so nothing changes for the booster; but a
-    graph that rounds thresholds to the NEAREST float32 sends rows that lie on them the other way.
+    Every threshold becomes the largest float32 not above it: for float32 ``x``, ``x <= t`` is
+    ``x <= floor32(t)``, so no row goes another way, while a graph that rounds thresholds to the
+    NEAREST float32 sends rows that lie on them elsewhere. Every leaf becomes the nearest multiple
+    of 2**-20: float32 sums of those are exact in any order while they stay below 16. The rewritten
+    booster is the one that is evaluated.
 
     Raises
     ------
     TrainingError
-        If a prediction changes by a single bit.
+        If flooring changes a prediction by a single bit, or the leaves could add up to 16.
     """
 
     def floored(line: re.Match[str]) -> str:
@@ -192,9 +200,23 @@ def floor_thresholds(booster: lgb.Booster, X: Float32Array) -> lgb.Booster:
         single[above] = np.nextafter(single[above], np.float32(-np.inf))
         return line.group(1) + " ".join(repr(float(value)) for value in single)
 
-    text = re.sub(r"(?m)^(threshold=)(.+)$", floored, booster.model_to_string())
-    exact = lgb.Booster(model_str=text)
-    before, after = (np.asarray(one.predict(X, raw_score=True)) for one in (booster, exact))
+    largest: list[float] = []
+
+    def rounded(line: re.Match[str]) -> str:
+        values = np.array([float(text) for text in line.group(2).split()])
+        coarse = np.round(values / LEAF_STEP) * LEAF_STEP
+        largest.append(float(np.abs(coarse).max()))
+        return line.group(1) + " ".join(repr(float(value)) for value in coarse)
+
+    text = re.sub(r"(?m)^tree_sizes=.*\n", "", booster.model_to_string())  # byte counts of the old text
+    text = re.sub(r"(?m)^(threshold=)(.+)$", floored, text)
+    before, after = (
+        np.asarray(one.predict(X, raw_score=True)) for one in (booster, lgb.Booster(model_str=text))
+    )
     if not np.array_equal(before, after):
         raise TrainingError("flooring the thresholds to float32 changed a prediction")
-    return exact
+    text = re.sub(r"(?m)^(leaf_value=)(.+)$", rounded, text)
+    bound = max(sum(largest[index :: len(REGIMES)]) for index in range(len(REGIMES)))  # trees take turns by class
+    if bound >= LARGEST_SUM:
+        raise TrainingError(f"the leaves can add up to {bound:.1f}: no exact sum in single precision")
+    return lgb.Booster(model_str=text)

@@ -1,0 +1,70 @@
+"""How every command ends: an error is one line on stderr and a documented exit status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from features.errors import BearmodeError
+
+__all__ = [
+    "IntervalOption",
+    "PathOption",
+    "SinceOption",
+    "SourceOption",
+    "StoreOption",
+    "SymbolsOption",
+    "UntilOption",
+    "run",
+]
+
+SymbolsOption = Annotated[str, typer.Option("--symbols", help="Comma-separated; all that are there by default.")]
+SourceOption = Annotated[
+    str | None, typer.Option("--source", help="files or simulated; the store by default.", show_default=False)
+]
+PathOption = Annotated[
+    Path | None, typer.Option("--path", help="Folder of --source files.", show_default=False)
+]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option("--store", help="History store; BEARMODE_STORE, else data/.", show_default=False),
+]
+IntervalOption = Annotated[str, typer.Option("--interval", help="1h, 4h or 1d.")]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", help="ISO date, UTC: first bar close, included.", show_default=False)
+]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", help="ISO date, UTC: bar closes before it.", show_default=False)
+]
+
+
+def run(app: Callable[..., Any], *, debug: bool | None = None) -> None:
+    """Run a command line and leave with its exit status.
+
+    A :class:`~features.errors.BearmodeError` becomes its one line and exit status; any other error
+    becomes one line and 1. With ``--debug`` anywhere on the line the traceback is shown.
+    """
+    if debug is None:
+        debug = "--debug" in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    try:
+        app()
+    except BearmodeError as error:
+        if debug:
+            raise
+        typer.echo(f"bearmode: {error.one_line()}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("bearmode: interrupted; nothing was promoted", err=True)
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        typer.echo(
+            f"bearmode: internal error: {type(error).__name__}: {error} (again with --debug shows where)", err=True
+        )
+        sys.exit(1)

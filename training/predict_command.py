@@ -1,0 +1,53 @@
+"""The command ``predict``: the answer for a symbol's newest bar, without a server."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+
+import typer
+
+from features.sources import load_histories, parse_date, parse_symbols
+from serving.bundle import champion_folder, write_json
+from serving.predictor import Predictor
+from training.settings import Places
+from training.words import read_out
+
+__all__ = ["predict_command"]
+
+
+def predict_command(
+    symbol: str,
+    places: Places,
+    source: str | None = None,
+    path: Path | None = None,
+    bundle: Path | None = None,
+    as_of: str | None = None,
+    json: Path | None = None,
+) -> None:
+    """Print the answer: words to stderr, the JSON body to stdout.
+
+    Raises
+    ------
+    BearmodeError
+        If there is no model, no history, or too little of it.
+    """
+    predictor = Predictor.load(bundle or champion_folder(places.bundles))
+    moment = parse_date(as_of, "as-of")
+    (history,) = load_histories(
+        source,
+        parse_symbols(symbol),
+        path=path,
+        store=places.store,
+        interval=predictor.manifest.interval,
+    )
+    if moment is not None:
+        keep = int((history.time <= moment).sum())
+        history = history.window(keep - 1, keep)
+    answer = predictor.answer(history, as_of=moment)
+    for line in read_out(answer):
+        typer.echo(line, err=True)
+    body = answer.model_dump(mode="json")
+    typer.echo(json_module.dumps(body, indent=2))
+    if json is not None:
+        write_json(json, body)

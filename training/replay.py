@@ -1,0 +1,151 @@
+"""The job ``replay``: for each bar, what the endpoint would have answered then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from features.errors import BundleError
+from features.history import History
+from features.raw import interval_delta
+from features.regimes import REGIMES
+from serving.bundle import champion_folder
+from serving.predictor import AnsweredRow, Predictor
+from training.promotion import walk_forward_folder
+
+__all__ = ["replay", "replay_models"]
+
+
+@dataclass(frozen=True)
+class ReplayModel:
+    """A model and the bars that it answers.
+
+    Attributes
+    ----------
+    predictor : Predictor
+    start, end : pandas.Timestamp or None
+        Bar closes that it answers, ``start`` included, ``end`` excluded; ``None``: no bound.
+    """
+
+    predictor: Predictor
+    start: pd.Timestamp | None
+    end: pd.Timestamp | None
+
+
+def replay_models(bundles: Path, *, walk_forward: bool, bundle: Path | None = None) -> list[ReplayModel]:
+    """Load the champion, or its walk-forward models, oldest first.
+
+    Raises
+    ------
+    BundleError
+        If there is no champion, or it has no walk-forward models beside it.
+    """
+    folder = champion_folder(bundles) if bundle is None else bundle
+    if not walk_forward:
+        return [ReplayModel(Predictor.load(folder), None, None)]
+    folds = walk_forward_folder(folder)
+    names = sorted(path.name for path in folds.iterdir() if path.is_dir()) if folds.is_dir() else []
+    if not names:
+        raise BundleError(
+            f"{folder.name} has no walk-forward models beside it ({folds} is missing)",
+            hint="train here: the folds' models are kept where they were made",
+        )
+    starts = [pd.Timestamp(f"{name}-01", tz="UTC") for name in names]
+    ends: list[pd.Timestamp | None] = [*starts[1:], None]
+    return [
+        ReplayModel(Predictor.load(folds / name), start, end)
+        for name, start, end in zip(names, starts, ends, strict=True)
+    ]
+
+
+def replay(
+    histories: list[History],
+    models: list[ReplayModel],
+    *,
+    since: pd.Timestamp,
+    until: pd.Timestamp | None = None,
+    progress: Callable[[str], None] = lambda _name: None,
+) -> pd.DataFrame:
+    """Replay some symbols.
+
+    Parameters
+    ----------
+    histories : list of History
+        Whole histories: the first answers need a window before ``since``.
+    models : list of ReplayModel
+    since, until : pandas.Timestamp
+        Bar closes, ``since`` included, ``until`` excluded.
+    progress : callable
+        Told each symbol as it begins.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for every bar asked for; ``regime`` is null where there is no answer, with
+        ``reason``. ``in_sample`` is true where the model was fitted on labels at or after the bar.
+    """
+    rows: list[dict[str, object]] = []
+    for history in histories:
+        progress(history.symbol)
+        answered = {
+            row.time: (row, model.predictor) for model in models for row in _span(history, model, since, until)
+        }
+        keep = history.time[(history.time >= since) & (history.time < (until or _after(history)))]
+        for time in keep:
+            row, predictor = answered.get(time, (AnsweredRow(time, None, "no_model_yet"), None))
+            rows.append(_flat(history.symbol, row, predictor))
+    frame = pd.DataFrame(rows, columns=list(_flat("", _NOTHING, None)))
+    frame["time"] = pd.to_datetime(frame["time"], utc=True).astype("datetime64[ms, UTC]")
+    return frame
+
+
+def _span(
+    history: History, model: ReplayModel, since: pd.Timestamp, until: pd.Timestamp | None
+) -> Iterator[AnsweredRow]:
+    start = since if model.start is None else max(since, model.start)
+    end = model.end if until is None else (until if model.end is None else min(until, model.end))
+    if end is None or start < end:
+        yield from model.predictor.replay(history, start, end)
+
+
+def _after(history: History) -> pd.Timestamp:
+    return history.time[-1] + interval_delta(history.interval)
+
+
+_NOTHING = AnsweredRow(pd.Timestamp(0, tz="UTC"), None, None)
+
+
+def _flat(symbol: str, row: AnsweredRow, predictor: Predictor | None) -> dict[str, object]:
+    """One row of the replay file."""
+    answer = row.answer
+    training = None if predictor is None else predictor.manifest.training
+    advice = None if answer is None else answer.advice
+    survival = None if advice is None else advice.survival
+    return {
+        "time": row.time,
+        "symbol": symbol,
+        "regime": None if answer is None else answer.regime,
+        **{f"p_{name}": None if answer is None else getattr(answer.probabilities, name) for name in REGIMES},
+        "side": None if advice is None else advice.side,
+        "short_share": None if advice is None else advice.short_share,
+        "size_factor": None if advice is None else advice.size_factor,
+        "leverage": None if advice is None else advice.leverage,
+        "leverage_short": None if advice is None else advice.leverage_short,
+        "leverage_long": None if advice is None else advice.leverage_long,
+        "leverage_cap": None if advice is None else advice.leverage_cap,
+        "adverse_excursion": None if survival is None else survival.adverse_excursion,
+        "liquidation_price": None if survival is None else survival.liquidation_price,
+        "since": None if answer is None else answer.since,
+        "since_at_least": None if answer is None else answer.since_at_least,
+        "prediction_set": None if answer is None else ",".join(answer.prediction_set),
+        "signals": None if answer is None else ",".join(f"{one.name}={one.state}" for one in answer.signals),
+        "agreeing": None if answer is None else answer.agreeing,
+        "available": None if answer is None else answer.available,
+        "degraded": None if answer is None else ",".join(answer.degraded),
+        "model_version": None if predictor is None else predictor.version,
+        "in_sample": training is not None and row.time <= pd.Timestamp(training.last_label),
+        "reason": row.reason,
+    }
