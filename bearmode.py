@@ -54,7 +54,16 @@ def fetch(
     from training.fetch import fetch as job
     from training.settings import Places
 
-    job(source, symbols, Places.load(store=store), path=path, interval=interval, since=since, until=until, json=json)
+    job(
+        source,
+        symbols,
+        Places.load(store=store),
+        path=path,
+        interval=interval,
+        since=since,
+        until=until,
+        json=json,
+    )
 
 
 @app.command()
@@ -110,7 +119,8 @@ def replay(
     store: StoreOption = None,
     until: UntilOption = None,
     walk_forward: Annotated[
-        bool, typer.Option("--walk-forward", help="Answer with the fold's model that could have existed then.")
+        bool,
+        typer.Option("--walk-forward", help="Answer with the fold's model that could have existed then."),
     ] = False,
     bundle: BundleOption = None,
 ) -> None:
@@ -156,8 +166,8 @@ def serve(
 @app.command()
 def ui(port: Annotated[int, typer.Option("--port")] = 5000) -> None:
     """Open MLflow's UI on the experiments, on loopback."""
-    from training.ui import serve_ui
     from training.settings import Places
+    from training.ui import serve_ui
 
     raise typer.Exit(serve_ui(Places.load(), port))
 

@@ -19,7 +19,9 @@ FloatArray = npt.NDArray[np.float64]
 def divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     """``numerator / denominator``; NaN where the denominator is not a positive finite number."""
     good = np.isfinite(denominator) & (denominator > 0)
-    return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=good)
+    ratio = np.full(len(numerator), np.nan)
+    np.divide(numerator, denominator, out=ratio, where=good)
+    return ratio
 
 
 class Bars:

@@ -22,7 +22,9 @@ __all__ = [
     "run",
 ]
 
-SymbolsOption = Annotated[str, typer.Option("--symbols", help="Comma-separated; all that are there by default.")]
+SymbolsOption = Annotated[
+    str, typer.Option("--symbols", help="Comma-separated; all that are there by default.")
+]
 SourceOption = Annotated[
     str | None, typer.Option("--source", help="files or simulated; the store by default.", show_default=False)
 ]
@@ -65,6 +67,7 @@ def run(app: Callable[..., Any], *, debug: bool | None = None) -> None:
         if debug:
             raise
         typer.echo(
-            f"bearmode: internal error: {type(error).__name__}: {error} (again with --debug shows where)", err=True
+            f"bearmode: internal error: {type(error).__name__}: {error} (again with --debug shows where)",
+            err=True,
         )
         sys.exit(1)

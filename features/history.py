@@ -94,7 +94,8 @@ def _check_times(time: pd.DatetimeIndex, interval: str, now: pd.Timestamp | None
         )
     if len(spacing) and spacing.min() > step:
         raise HistoryError(
-            f"no two bars are {interval} apart; the closest are {pd.Timedelta(milliseconds=int(spacing.min()))}",
+            f"no two bars are {interval} apart; the closest are "
+            f"{pd.Timedelta(milliseconds=int(spacing.min()))}",
             code="wrong_interval",
             field="interval",
             hint="name the interval of the bars",
@@ -294,7 +295,8 @@ class History:
             keep &= np.asarray(self.time < until)
         if not keep.any():
             raise NothingUsableError(
-                f"{self.symbol}: no bar between {since} and {until}; there is {self.time[0]} to {self.time[-1]}"
+                f"{self.symbol}: no bar between {since} and {until}; "
+                f"there is {self.time[0]} to {self.time[-1]}"
             )
         return History(self.symbol, self.interval, self.frame.loc[keep], self.ledger, self.source)
 

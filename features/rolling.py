@@ -83,7 +83,9 @@ def rolling_mean(values: FloatArray, n: int, first: int) -> FloatArray:
     total = _windows(np.where(there, values, 0.0), n, first, np.add, 0.0)
     count = _windows(there.astype(np.float64), n, first, np.add, 0.0)
     enough = count >= np.ceil(COVERAGE * n)
-    return np.divide(total, count, out=np.full(len(values), np.nan), where=enough)
+    mean = np.full(len(values), np.nan)
+    np.divide(total, count, out=mean, where=enough)
+    return mean
 
 
 def _extreme(values: FloatArray, n: int, first: int, ufunc: np.ufunc) -> FloatArray:

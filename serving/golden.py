@@ -93,7 +93,7 @@ def replay_golden(predictor: Predictor) -> None:
     for index, window in enumerate(windows):
         try:
             request = PredictRequest.model_validate(window["request"])
-            answer = predictor.predict(request, now=pd.Timestamp(request.as_of, unit="ms", tz="UTC"))
+            answer = predictor.predict(request, now=pd.Timestamp(request.time[-1], unit="ms", tz="UTC"))
         except (BearmodeError, KeyError, ValueError) as error:
             raise BundleError(f"golden window {index} is refused: {error}") from error
         found_answer = comparable(answer.model_dump(mode="json"))

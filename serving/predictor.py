@@ -272,8 +272,8 @@ class Predictor:
         window = self.manifest.window_bars
         absent = rolling_sum((~present).astype(np.float64), window, Bars(history).first)[-count:]
         last = matrix[-count:]
-        degraded = [
-            (f"{column.removesuffix('_rate')}_missing", np.isnan(history.column(column)[-count:]))
+        degraded: list[tuple[str, BoolArray]] = [
+            (f"{column.removesuffix('_rate')}_missing", np.isnan(history.column(column))[-count:])
             for column in ("funding_rate", "open_interest")
         ]
         degraded += [

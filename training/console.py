@@ -54,7 +54,8 @@ def print_report(report: Report) -> None:
         _table("Out of fold, pooled over folds and symbols", report.models, "switches_per_year", "switches/y")
     )
     console.print(
-        f"{report.spells} independent spells; the hindsight labels switch {report.true_switches:.1f} times a year."
+        f"{report.spells} independent spells; "
+        f"the hindsight labels switch {report.true_switches:.1f} times a year."
     )
     console.print(_table("The model by symbol", report.symbols, "spells", "spells"))
 

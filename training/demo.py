@@ -62,7 +62,9 @@ def run_demo(places: Places, json: Path | None = None) -> None:
     window = history.window(len(history) - 1, predictor.manifest.window_bars)
     with serving(result.bundle) as address:
         typer.echo(f"   POST {address}/v1/predict with {len(window):,} bars of {window.symbol}")
-        response = httpx.post(f"{address}/v1/predict", json=window_request(window), timeout=30.0, trust_env=False)
+        response = httpx.post(
+            f"{address}/v1/predict", json=window_request(window), timeout=30.0, trust_env=False
+        )
     if response.status_code != 200:
         raise BearmodeError(f"the service answered {response.status_code}: {response.text[:300]}")
     body = response.json()

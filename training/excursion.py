@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from features.bars import FloatArray
 from features.errors import TrainingError
@@ -24,6 +25,7 @@ __all__ = ["HORIZON_DAYS", "SURVIVAL_LEVEL", "Excursions", "fit_advice", "hindsi
 SURVIVAL_LEVEL = 0.995
 HORIZON_DAYS = 7
 BUCKETS = 3
+BLOCKS = 4
 PRIOR_WEEKS = 104.0
 """A cell's own tail weighs as much as that of all regimes once so many weeks speak for it."""
 
@@ -75,9 +77,13 @@ def fit_advice(
     excursions: Excursions,
     regime: npt.NDArray[np.int64],
     known: npt.NDArray[np.bool_],
+    time: pd.DatetimeIndex,
     bars_per_week: int,
 ) -> AdviceParameters:
     """Fit the excursion table.
+
+    A tail that is read off a sample holds less outside it. So the table is widened by what blocks of
+    time left out of it would have needed to be covered as promised.
 
     Parameters
     ----------
@@ -88,6 +94,7 @@ def fit_advice(
         the tail of all regimes alone.
     known : ndarray of bool, shape (n_bars,)
         Bars whose horizon had ended when the model was made.
+    time : pandas.DatetimeIndex of length n_bars
     bars_per_week : int
         Bars of one week: a squeeze is told by as many rows.
 
@@ -100,16 +107,18 @@ def fit_advice(
     usable &= np.isfinite(excursions.volatility_ratio)
     if usable.sum() < bars_per_week:
         raise TrainingError(
-            f"only {int(usable.sum())} bars have a known outcome after {HORIZON_DAYS} days, too few for a tail",
+            f"only {int(usable.sum())} bars have a known outcome after {HORIZON_DAYS} days: too few",
             hint="use a longer history",
         )
     ratio = excursions.volatility_ratio[usable]
     edges = np.round(np.quantile(ratio, [1 / 3, 2 / 3]), 6)
     bucket = np.searchsorted(edges, ratio, side="right")
-    tables = {
-        name: _table(values[usable], regime[usable], bucket, bars_per_week)
-        for name, values in (("short", excursions.short), ("long", excursions.long))
-    }
+    block = _blocks(time[usable])
+    tables = {}
+    for name, values in (("short", excursions.short[usable]), ("long", excursions.long[usable])):
+        table = _table(values, regime[usable], bucket, bars_per_week)
+        widening = _widening(values, regime[usable], bucket, block, bars_per_week)
+        tables[name] = np.round(table * widening, 6).tolist()
     return AdviceParameters(
         survival_level=SURVIVAL_LEVEL,
         horizon_days=HORIZON_DAYS,
@@ -119,21 +128,44 @@ def fit_advice(
     )
 
 
+def _blocks(time: pd.DatetimeIndex) -> npt.NDArray[np.int64]:
+    """Number of the block of time that each bar lies in, blocks with equal numbers of bars."""
+    order = np.argsort(time.asi8, kind="stable")
+    block = np.empty(len(time), dtype=np.int64)
+    block[order] = np.arange(len(time)) * BLOCKS // len(time)
+    return block
+
+
 def _table(
     values: FloatArray, regime: npt.NDArray[np.int64], bucket: npt.NDArray[np.intp], bars_per_week: int
-) -> list[list[float]]:
-    """Tail quantile of each regime and bucket, drawn towards that of the bucket over all regimes."""
+) -> FloatArray:
+    """Tail quantile by regime and bucket, drawn towards the bucket's and that towards the whole's."""
     everything = float(np.quantile(values, SURVIVAL_LEVEL))
-    table = []
-    for index in range(len(REGIMES)):
-        row = []
-        for column in range(BUCKETS):
-            pooled = _shrunk(values[bucket == column], everything, bars_per_week)
-            row.append(
-                round(_shrunk(values[(bucket == column) & (regime == index)], pooled, bars_per_week), 6)
-            )
-        table.append(row)
+    table = np.empty((len(REGIMES), BUCKETS))
+    for column in range(BUCKETS):
+        inside = bucket == column
+        pooled = _shrunk(values[inside], everything, bars_per_week)
+        for index in range(len(REGIMES)):
+            table[index, column] = _shrunk(values[inside & (regime == index)], pooled, bars_per_week)
     return table
+
+
+def _widening(
+    values: FloatArray,
+    regime: npt.NDArray[np.int64],
+    bucket: npt.NDArray[np.intp],
+    block: npt.NDArray[np.int64],
+    bars_per_week: int,
+) -> float:
+    """Factor, at least 1, by which tables that miss a block fall short of it at the survival level."""
+    ratio = np.full(len(values), np.nan)
+    for index in range(BLOCKS):
+        out = block == index
+        table = _table(values[~out], regime[~out], bucket[~out], bars_per_week)
+        # a bar without an answer is held against the bucket's widest regime
+        widest = np.vstack((table, table.max(axis=0)))
+        ratio[out] = values[out] / widest[regime[out], bucket[out]]
+    return max(1.0, float(np.quantile(ratio, SURVIVAL_LEVEL)))
 
 
 def _shrunk(values: FloatArray, towards: float, bars_per_week: int) -> float:

@@ -1,7 +1,7 @@
 """One ONNX graph from features to calibrated probabilities, and the proof that it is the model.
 
-    features (float32) ─┬─ double ─ fill NaN ─ standardise ─ clip ─ x weights + intercept ─┐
-                        └─ +-1e-35 to 0 ─ trees (float32 thresholds, raw scores) ─ double ─┴─ + ─ / T ─ softmax
+    features (float32) ─┬─ double ─ fill NaN ─ standardise ─ clip ─ x weights + intercept ──┐
+                        └─ +-1e-35 to 0 ─ trees (float32 thresholds, raw scores) ─ double ─┴─ + ─ /T ─ softmax
 
 Exact by construction: features are float32 at the source, thresholds are floored to float32 before
 they are converted, and all else runs in double precision. Proven on training rows, held rows and

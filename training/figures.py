@@ -112,8 +112,5 @@ def regime_figure(dataset: Dataset, index: int, regime: npt.NDArray[np.int64]) -
 
 def _first(dataset: Dataset, index: int, regime: npt.NDArray[np.int64]) -> pd.Timestamp:
     answered = np.flatnonzero((dataset.symbol == index) & (regime >= 0))
-    return (
-        dataset.time[answered[0]]
-        if len(answered)
-        else dataset.time[np.flatnonzero(dataset.symbol == index)[0]]
-    )
+    row = answered[0] if len(answered) else np.flatnonzero(dataset.symbol == index)[0]
+    return pd.Timestamp(dataset.time[row])

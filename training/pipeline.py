@@ -199,7 +199,8 @@ def require_classes(dataset: Dataset) -> None:
     if len(missing) == len(REGIMES):
         days = max(len(history) / history.per_day for history in dataset.histories)
         raise TrainingError(
-            f"no label is confirmed: the longest history has {days:.0f} days, the first label needs about 145",
+            f"no label is confirmed: the longest history has {days:.0f} days, "
+            f"the first label needs about 145",
             hint="use a longer history",
         )
     if missing:

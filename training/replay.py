@@ -91,7 +91,9 @@ def replay(
     for history in histories:
         progress(history.symbol)
         answered = {
-            row.time: (row, model.predictor) for model in models for row in _span(history, model, since, until)
+            row.time: (row, model.predictor)
+            for model in models
+            for row in _span(history, model, since, until)
         }
         keep = history.time[(history.time >= since) & (history.time < (until or _after(history)))]
         for time in keep:

@@ -46,7 +46,7 @@ def replay_command(
     histories = []
     for market in raw:
         history = History.from_raw(market)
-        if end is not None and history.time[0] >= end or history.time[-1] < start:
+        if (end is not None and history.time[0] >= end) or history.time[-1] < start:
             typer.echo(
                 f"warning: {history.symbol} has no bars in the span; it has {history.time[0]:%Y-%m-%d} to "
                 f"{history.time[-1]:%Y-%m-%d}",
@@ -66,6 +66,8 @@ def replay_command(
         )
     write_parquet(frame, out)
     answered = int(frame["regime"].notna().sum())
-    typer.echo(f"{out}: {len(frame):,} bars, {answered:,} answered, {int(frame['in_sample'].sum()):,} in sample")
+    typer.echo(
+        f"{out}: {len(frame):,} bars, {answered:,} answered, {int(frame['in_sample'].sum()):,} in sample"
+    )
     for reason, count in frame.loc[frame["regime"].isna(), "reason"].value_counts().items():
         typer.echo(f"  {count:,} not answered: {reason}")

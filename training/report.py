@@ -99,7 +99,7 @@ def evaluate(dataset: Dataset, walk: Walk, excursions: Excursions) -> Report:
         folds=by_fold,
         spells=len(np.unique(dataset.spell[rows])),
         true_switches=switches(dataset.y.astype(np.int64), labelled),
-        excursion_coverage=_coverage(dataset, walk, excursions, answered),
+        excursion_coverage=_coverage(walk, excursions, answered),
     )
 
 
@@ -125,9 +125,7 @@ def _baselines(dataset: Dataset, walk: Walk) -> dict[str, FloatArray]:
     return tables
 
 
-def _coverage(
-    dataset: Dataset, walk: Walk, excursions: Excursions, answered: npt.NDArray[np.intp]
-) -> dict[str, float]:
+def _coverage(walk: Walk, excursions: Excursions, answered: npt.NDArray[np.intp]) -> dict[str, float]:
     total = {"short": 0.0, "long": 0.0}
     count = 0
     for index, fitted in enumerate(walk.models):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -92,7 +93,7 @@ class WalkForward:
         folds = []
         first = time[labelled].min()
         starts = _half_years(first, time.max())
-        for start, end in zip(starts[:-1], starts[1:], strict=True):
+        for start, end in pairwise(starts):
             cut = start - pd.Timedelta(days=self.embargo_days)
             known = labelled & np.asarray(confirmed < cut)
             if self.window_days is not None:
@@ -109,8 +110,8 @@ class WalkForward:
         if not folds:
             days = (time.max() - first) / pd.Timedelta(days=1)
             raise TrainingError(
-                f"labelled history spans {days:.0f} days; a first fold needs {self.min_train_days:.0f} days of "
-                f"labels before a January or July, and labelled bars after it",
+                f"labelled history spans {days:.0f} days; a first fold needs {self.min_train_days:.0f} days "
+                f"of labels before a January or July, and labelled bars after it",
                 hint="use a longer history or an earlier --since",
             )
         return folds

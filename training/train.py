@@ -34,7 +34,9 @@ def main(
     interval: IntervalOption = "1h",
     since: SinceOption = None,
     until: UntilOption = None,
-    no_promote: Annotated[bool, typer.Option("--no-promote", help="Register only; the champion stays.")] = False,
+    no_promote: Annotated[
+        bool, typer.Option("--no-promote", help="Register only; the champion stays.")
+    ] = False,
     json: Annotated[
         Path | None, typer.Option("--json", help="Write the result for programs.", show_default=False)
     ] = None,
@@ -61,11 +63,11 @@ def show(result: TrainResult) -> None:
     """Print what a run made."""
     print_report(result.report)
     typer.echo(
-        f"model {result.version}: {result.rows:,} training rows, ONNX within {result.parity:.1e} of the model; "
-        f"registered as bearmode version {result.registered_version}"
+        f"model {result.version}: {result.rows:,} training rows, "
+        f"ONNX within {result.parity:.1e} of the model; registered as bearmode version {result.registered_version}"
     )
     typer.echo(f"bundle {result.bundle}")
-    typer.echo("it is now the champion" if result.promoted else "the champion is unchanged (--no-promote)")
+    typer.echo("it is now the champion" if result.promoted else "the champion is unchanged")
 
 
 if __name__ == "__main__":

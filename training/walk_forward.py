@@ -116,8 +116,14 @@ class Walk:
     def empty(cls, n_bars: int) -> Walk:
         """A walk without a step."""
         shape = (n_bars, len(REGIMES))
-        blank = [np.full(shape, np.nan) for _ in range(4)]
-        return cls(*blank, np.full(n_bars, -1, dtype=np.int64), np.full(n_bars, -1, dtype=np.int64))
+        return cls(
+            log_odds=np.full(shape, np.nan),
+            base_log_odds=np.full(shape, np.nan),
+            probabilities=np.full(shape, np.nan),
+            base_probabilities=np.full(shape, np.nan),
+            regime=np.full(n_bars, -1, dtype=np.int64),
+            fold=np.full(n_bars, -1, dtype=np.int64),
+        )
 
     def scored_rows(self, dataset: Dataset) -> npt.NDArray[np.intp]:
         """Rows that scores are pooled over: sampled, labelled and answered."""
@@ -247,7 +253,7 @@ def fit(
     )
     regime[answered] = probabilities.argmax(axis=1)
     ended = np.asarray(dataset.time + pd.Timedelta(days=HORIZON_DAYS) < cut)
-    advice = fit_advice(excursions, regime, ended, 7 * per_day)
+    advice = fit_advice(excursions, regime, ended, dataset.time, 7 * per_day)
     return FittedModel(model, temperature, decision, advice, cut, train)
 
 

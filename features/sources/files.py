@@ -211,7 +211,8 @@ def _times(column: pd.Series, file: Path, name: str) -> pd.Series:
     if column.isna().any():
         row = int(np.argmax(column.isna().to_numpy()))
         raise DataError(f"{where}, row {row}: the time is empty", code="bad_time", field=f"{name}[{row}]")
-    return column.dt.tz_convert("UTC").dt.as_unit("ms")
+    utc: pd.Series = column.dt.tz_convert("UTC").dt.as_unit("ms")
+    return utc
 
 
 def _numbers(column: pd.Series, file: Path, name: str) -> pd.Series:

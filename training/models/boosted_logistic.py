@@ -216,7 +216,9 @@ def exact_in_single(booster: lgb.Booster, X: Float32Array) -> lgb.Booster:
     if not np.array_equal(before, after):
         raise TrainingError("flooring the thresholds to float32 changed a prediction")
     text = re.sub(r"(?m)^(leaf_value=)(.+)$", rounded, text)
-    bound = max(sum(largest[index :: len(REGIMES)]) for index in range(len(REGIMES)))  # trees take turns by class
+    bound = max(
+        sum(largest[index :: len(REGIMES)]) for index in range(len(REGIMES))
+    )  # trees take turns by class
     if bound >= LARGEST_SUM:
         raise TrainingError(f"the leaves can add up to {bound:.1f}: no exact sum in single precision")
     return lgb.Booster(model_str=text)
