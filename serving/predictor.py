@@ -272,14 +272,13 @@ class Predictor:
         window = self.manifest.window_bars
         absent = rolling_sum((~present).astype(np.float64), window, Bars(history).first)[-count:]
         last = matrix[-count:]
-        degraded: list[tuple[str, BoolArray]] = [
-            (f"{column.removesuffix('_rate')}_missing", np.isnan(history.column(column))[-count:])
-            for column in ("funding_rate", "open_interest")
-        ]
-        degraded += [
-            (f"{group}_features_incomplete", np.isnan(last[:, columns]).any(axis=1))
-            for group, columns in self.groups.items()
-        ]
+        degraded: list[tuple[str, BoolArray]] = []
+        for column, name in (("funding_rate", "funding_missing"), ("open_interest", "open_interest_missing")):
+            absent_here: BoolArray = np.isnan(history.column(column))
+            degraded.append((name, absent_here[-count:]))
+        for group, columns in self.groups.items():
+            incomplete: BoolArray = np.isnan(last[:, columns])
+            degraded.append((f"{group}_features_incomplete", incomplete.any(axis=1)))
         return _Rows(
             time=history.time[-count:],
             probabilities=probabilities[k:],

@@ -63,8 +63,8 @@ def show(result: TrainResult) -> None:
     """Print what a run made."""
     print_report(result.report)
     typer.echo(
-        f"model {result.version}: {result.rows:,} training rows, "
-        f"ONNX within {result.parity:.1e} of the model; registered as bearmode version {result.registered_version}"
+        f"model {result.version}: {result.rows:,} training rows, ONNX within {result.parity:.1e} of the "
+        f"model; registered as bearmode version {result.registered_version}"
     )
     typer.echo(f"bundle {result.bundle}")
     typer.echo("it is now the champion" if result.promoted else "the champion is unchanged")

@@ -1,0 +1,1 @@
+"""Measurements that the documents quote; each runs as ``python -m benchmarks.NAME [--json FILE]``."""
