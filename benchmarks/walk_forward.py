@@ -37,7 +37,8 @@ def rule(close: pd.Series) -> npt.NDArray[np.int64]:
     sigma = np.sqrt((p.diff() ** 2).ewm(halflife=42 * 24, adjust=True).mean() * 24)
 
     def distance(days: int) -> pd.Series:
-        return (p - p.rolling(days * 24).mean()) / (sigma * np.sqrt(days))
+        gap: pd.Series = (p - p.rolling(days * 24).mean()) / (sigma * np.sqrt(days))
+        return gap
 
     week = (p - p.shift(7 * 24)) / (sigma * np.sqrt(7))
     down = distance(120) < -0.3
@@ -60,7 +61,8 @@ def labelled(histories: list[History]) -> pd.DataFrame:
         )
         tables.append(table[table["y"].notna() & history.frame["close"].notna().to_numpy()])
     table = pd.concat(tables, ignore_index=True).astype({"y": "int64"})
-    return table[table["time"].dt.hour % 6 == 0]
+    sampled: pd.DataFrame = table[table["time"].dt.hour % 6 == 0]
+    return sampled
 
 
 def rule_log_loss(table: pd.DataFrame) -> float:

@@ -54,13 +54,14 @@ class Bars:
 
     def column(self, name: str) -> FloatArray:
         """A column of the history; all NaN where it is not there."""
-        return self._keep(("column", name), lambda: self._history.column(name))
+        return self.keep(("column", name), lambda: self._history.column(name))
 
     def bars(self, days: float) -> int:
         """Bars in ``days``, at least one."""
         return max(1, round(days * self.per_day))
 
-    def _keep(self, key: object, compute: Callable[[], FloatArray]) -> FloatArray:
+    def keep(self, key: object, compute: Callable[[], FloatArray]) -> FloatArray:
+        """Compute an intermediate result once; ``key`` names it."""
         found = self._kept.get(key)
         if found is None:
             with np.errstate(all="ignore"):
@@ -71,36 +72,36 @@ class Bars:
     @property
     def log_close(self) -> FloatArray:
         """Natural log of the close."""
-        return self._keep("log_close", lambda: np.log(self.column("close")))
+        return self.keep("log_close", lambda: np.log(self.column("close")))
 
     @property
     def log_return(self) -> FloatArray:
         """One-bar log return. Look-back 1 bar."""
-        return self._keep("log_return", lambda: self.log_close - lag(self.log_close, 1))
+        return self.keep("log_return", lambda: self.log_close - lag(self.log_close, 1))
 
     @property
     def squared_return(self) -> FloatArray:
         """Squared one-bar log return, not demeaned."""
-        return self._keep("squared_return", lambda: self.log_return**2)
+        return self.keep("squared_return", lambda: self.log_return**2)
 
     def mean(self, key: str, values: FloatArray, days: float) -> FloatArray:
         """Mean over the last ``days``; ``key`` names ``values`` for reuse."""
         n = self.bars(days)
-        return self._keep(("mean", key, n), lambda: rolling_mean(values, n, self.first))
+        return self.keep(("mean", key, n), lambda: rolling_mean(values, n, self.first))
 
     def highest(self, key: str, values: FloatArray, days: float) -> FloatArray:
         """Largest over the last ``days``."""
         n = self.bars(days)
-        return self._keep(("max", key, n), lambda: rolling_max(values, n, self.first))
+        return self.keep(("max", key, n), lambda: rolling_max(values, n, self.first))
 
     def lowest(self, key: str, values: FloatArray, days: float) -> FloatArray:
         """Smallest over the last ``days``."""
         n = self.bars(days)
-        return self._keep(("min", key, n), lambda: rolling_min(values, n, self.first))
+        return self.keep(("min", key, n), lambda: rolling_min(values, n, self.first))
 
     def variance(self, days: float) -> FloatArray:
         """Mean squared one-bar log return over the last ``days``, times bars per day: per day."""
-        return self._keep(
+        return self.keep(
             ("variance", days),
             lambda: self.mean("squared_return", self.squared_return, days) * self.per_day,
         )
@@ -112,7 +113,7 @@ class Bars:
         The average of four windows falls off with age much as the exponential mean of the labels
         does, and yet forgets all in 119 days.
         """
-        return self._keep(
+        return self.keep(
             "sigma", lambda: np.sqrt((sum(self.variance(days) for days in (15, 30, 60, 119))) / 4)
         )
 

@@ -21,7 +21,9 @@ _INPUTS = ("funding_rate", "funding_interval_hours")
 
 def rate_per_8h(bars: Bars) -> FloatArray:
     """Funding rate as a fraction per 8 hours, positive when longs pay shorts."""
-    return bars.column("funding_rate") * 8.0 / bars.column("funding_interval_hours")
+    return bars.keep(
+        "rate_per_8h", lambda: bars.column("funding_rate") * 8.0 / bars.column("funding_interval_hours")
+    )
 
 
 def _level(days: int) -> Feature:

@@ -15,8 +15,17 @@ SCALE_DAYS = 60
 
 def log_interest(bars: Bars) -> FloatArray:
     """Log of open interest (USD) at the latest UTC day's end."""
-    value = bars.column("open_interest")
-    return bars.day_end(np.log(np.where(value > 0, value, np.nan)))
+
+    def compute() -> FloatArray:
+        value = bars.column("open_interest")
+        return bars.day_end(np.log(np.where(value > 0, value, np.nan)))
+
+    return bars.keep("log_interest", compute)
+
+
+def _day_end_price(bars: Bars) -> FloatArray:
+    """Log close at the latest UTC day's end."""
+    return bars.keep("day_end_log_close", lambda: bars.day_end(bars.log_close))
 
 
 def _change(bars: Bars, days: int) -> FloatArray:
@@ -26,7 +35,11 @@ def _change(bars: Bars, days: int) -> FloatArray:
 
 def _daily_sd(bars: Bars) -> FloatArray:
     """Root mean square of daily log changes over the last 60 days."""
-    return np.sqrt(bars.mean("interest_change_squared", _change(bars, 1) ** 2, SCALE_DAYS))
+
+    def compute() -> FloatArray:
+        return np.sqrt(bars.mean("interest_change_squared", _change(bars, 1) ** 2, SCALE_DAYS))
+
+    return bars.keep("interest_daily_sd", compute)
 
 
 def _scaled_change(days: int) -> Feature:
@@ -46,7 +59,7 @@ def _scaled_change(days: int) -> Feature:
 
 def _coins_change(days: int) -> Feature:
     def compute(bars: Bars) -> FloatArray:
-        price = bars.day_end(bars.log_close)
+        price = _day_end_price(bars)
         coins = _change(bars, days) - (price - lag(price, bars.bars(days)))
         return divide(coins, _daily_sd(bars) * np.sqrt(days))
 
@@ -63,7 +76,7 @@ def _coins_change(days: int) -> Feature:
 
 def _agreement(days: int) -> Feature:
     def compute(bars: Bars) -> FloatArray:
-        price = bars.day_end(bars.log_close)
+        price = _day_end_price(bars)
         moved = divide(price - lag(price, bars.bars(days)), bars.sigma * np.sqrt(days))
         return np.tanh(moved) * np.tanh(divide(_change(bars, days), _daily_sd(bars) * np.sqrt(days)))
 

@@ -83,7 +83,7 @@ def _mean_slope(days: int, back: int) -> Feature:
 
 def _below_high(days: int) -> Feature:
     def compute(bars: Bars) -> FloatArray:
-        highest = bars.highest("log_high", np.log(bars.column("high")), days)
+        highest = bars.highest("log_high", bars.keep("log_high", lambda: np.log(bars.column("high"))), days)
         return divide(bars.log_close - highest, bars.sigma * np.sqrt(days))
 
     return Feature(
@@ -99,7 +99,7 @@ def _below_high(days: int) -> Feature:
 
 def _above_low(days: int) -> Feature:
     def compute(bars: Bars) -> FloatArray:
-        lowest = bars.lowest("log_low", np.log(bars.column("low")), days)
+        lowest = bars.lowest("log_low", bars.keep("log_low", lambda: np.log(bars.column("low"))), days)
         return divide(bars.log_close - lowest, bars.sigma * np.sqrt(days))
 
     return Feature(

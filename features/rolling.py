@@ -44,9 +44,12 @@ def _windows(values: FloatArray, n: int, first: int, ufunc: np.ufunc, neutral: f
     shaped = padded.reshape(blocks, n)
     head = ufunc.accumulate(shaped, axis=1).ravel()
     tail = ufunc.accumulate(shaped[:, ::-1], axis=1)[:, ::-1].ravel()
-    start = np.arange(pad, pad + size - n + 1)
-    end = start + n - 1
-    out[n - 1 :] = np.where(start % n == 0, head[end], ufunc(tail[start], head[end]))
+    count = size - n + 1
+    last = slice(pad + n - 1, pad + size)
+    whole = slice(-pad % n, count, n)  # windows that are one block
+    values_out = ufunc(tail[pad : pad + count], head[last])
+    values_out[whole] = head[last][whole]
+    out[n - 1 :] = values_out
     return out
 
 

@@ -274,11 +274,11 @@ class Predictor:
         last = matrix[-count:]
         degraded: list[tuple[str, BoolArray]] = []
         for column, name in (("funding_rate", "funding_missing"), ("open_interest", "open_interest_missing")):
-            absent_here: BoolArray = np.isnan(history.column(column))
-            degraded.append((name, absent_here[-count:]))
+            unknown: BoolArray = np.atleast_1d(np.isnan(history.column(column)[-count:]))
+            degraded.append((name, unknown))
         for group, columns in self.groups.items():
-            incomplete: BoolArray = np.isnan(last[:, columns])
-            degraded.append((f"{group}_features_incomplete", incomplete.any(axis=1)))
+            complete: BoolArray = np.isfinite(last[:, columns]).sum(axis=1) == len(columns)
+            degraded.append((f"{group}_features_incomplete", ~complete))
         return _Rows(
             time=history.time[-count:],
             probabilities=probabilities[k:],

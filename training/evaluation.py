@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -13,7 +15,7 @@ from features.regimes import REGIMES
 __all__ = ["calibration_error", "classwise_calibration_error", "scores", "switches_per_year"]
 
 BINS = 15
-IntArray = npt.NDArray[np.int8] | npt.NDArray[np.int64]
+IntArray = npt.NDArray[np.integer[Any]]
 
 
 def calibration_error(confidence: FloatArray, hit: npt.NDArray[np.bool_]) -> float:
@@ -42,7 +44,7 @@ def classwise_calibration_error(probabilities: FloatArray, y: IntArray) -> float
     )
 
 
-def switches_per_year(regime: IntArray, symbol: npt.NDArray[np.int64], time: pd.DatetimeIndex) -> float:
+def switches_per_year(regime: IntArray, symbol: IntArray, time: pd.DatetimeIndex) -> float:
     """Changes of regime a year and symbol, over consecutive bars of one symbol.
 
     A step of more than one day (another fold, a gap) is not a switch and its time does not count.

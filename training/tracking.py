@@ -29,6 +29,7 @@ __all__ = ["EXPERIMENT", "MODEL", "Tracker", "open_tracker"]
 EXPERIMENT = "bearmode"
 MODEL = "bearmode"
 CHAMPION = "champion"
+_TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 
 
 class Tracker:
@@ -124,7 +125,10 @@ def open_tracker(places: Places) -> Tracker:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     with filelock.FileLock(places.mlruns / ".lock"):
-        mlflow.set_tracking_uri(places.tracking_uri)
+        own = os.environ.get(_TRACKING_VARIABLE)
+        mlflow.set_tracking_uri(places.tracking_uri)  # it also sets the variable, for other places too
+        if own is None:
+            os.environ.pop(_TRACKING_VARIABLE, None)
         client = mlflow.MlflowClient()
         found = client.get_experiment_by_name(EXPERIMENT)
         if found is not None:
