@@ -83,7 +83,7 @@ def _check_times(time: pd.DatetimeIndex, interval: str, now: pd.Timestamp | None
             field=f"time[{row}]",
             hint="send each bar once, oldest first",
         )
-    off_grid = stamps % step != 0
+    off_grid = (stamps % step != 0) | np.asarray(time.as_unit("ms") != time)
     if off_grid.any():
         row = int(np.argmax(off_grid))
         raise HistoryError(
@@ -319,9 +319,8 @@ def _join(
         for name in names:
             frame[name] = np.nan
         return [LedgerEntry("no_data", subject, grid[0], grid[-1], len(grid), "the source has none of it")]
-    ordered = table.dropna(subset=[names[0]] if len(names) <= 2 else None, how="all").sort_values(
-        "time", kind="stable"
-    )
+    needed = list(names) if subject == "positioning" else [names[0]]
+    ordered = table.dropna(subset=needed, how="all").sort_values("time", kind="stable")
     ordered = ordered.drop_duplicates("time", keep="last")
     known = pd.DatetimeIndex(ordered["time"]).as_unit("ms")
     row = np.asarray(known.searchsorted(grid, side="right")) - 1

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from features.bars import FloatArray
 from features.regimes import REGIMES
@@ -74,38 +75,48 @@ def reliability_figure(probabilities: FloatArray, y: IntArray) -> go.Figure:
 
 def regime_figure(dataset: Dataset, index: int, regime: npt.NDArray[np.int64]) -> go.Figure:
     """Price of one symbol with two ribbons: what was answered out of fold, and what it was in hindsight."""
-    rows = np.flatnonzero((dataset.symbol == index) & (dataset.time.hour % 6 == 0))
+    start = _first(dataset, index, regime)
+    rows = np.flatnonzero(
+        (dataset.symbol == index) & (dataset.time.hour % 6 == 0) & np.asarray(dataset.time >= start)
+    )
     history = dataset.histories[index]
     close = history.frame["close"].reindex(dataset.time[rows])
-    figure = go.Figure(
-        go.Scatter(
-            x=close.index, y=close.to_numpy(), mode="lines", line={"color": "#222", "width": 1}, name="close"
-        )
-    )
-    scale = [[edge, REGIME_COLOURS[name]] for k, name in enumerate(REGIMES) for edge in (k / 4, (k + 1) / 4)]
-    for position, label, values in (
-        (1, "answered, out of fold", regime[rows]),
-        (0, "hindsight", dataset.y[rows].astype(np.int64)),
-    ):
-        figure.add_heatmap(
-            x=close.index,
-            y=[label],
-            z=[np.where(values >= 0, values, np.nan)],
-            colorscale=scale,
-            zmin=-0.5,
-            zmax=3.5,
-            yaxis="y2",
-            showscale=position == 1,
-            colorbar={"tickvals": [0, 1, 2, 3], "ticktext": list(REGIMES), "title": "regime"},
-            hovertemplate="%{x}<extra>" + label + "</extra>",
-        )
-    figure.update_layout(
-        title=f"{history.symbol}: regimes over price",
-        yaxis={"type": "log", "title": "close", "domain": [0.25, 1]},
-        yaxis2={"domain": [0, 0.18], "anchor": "x"},
-        xaxis={"anchor": "y2", "range": [_first(dataset, index, regime), close.index[-1]]},
-        height=560,
+    figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.78, 0.22], vertical_spacing=0.04)
+    stamps = close.index.strftime("%Y-%m-%d %H:%M").tolist()
+    price = go.Scatter(
+        x=stamps,
+        y=close.to_numpy(),
+        mode="lines",
+        line={"color": "#222", "width": 1},
+        name="close",
         showlegend=False,
+    )
+    figure.add_trace(price, row=1, col=1)
+    for name in REGIMES:  # the legend of the ribbons
+        key = go.Scatter(
+            x=[None], y=[None], mode="markers", marker={"color": REGIME_COLOURS[name], "size": 11}, name=name
+        )
+        figure.add_trace(key, row=1, col=1)
+    ribbons = [
+        [int(value) if value >= 0 else None for value in values] for values in (dataset.y[rows], regime[rows])
+    ]
+    scale = [[edge, REGIME_COLOURS[name]] for k, name in enumerate(REGIMES) for edge in (k / 4, (k + 1) / 4)]
+    ribbon = go.Heatmap(
+        x=stamps,
+        y=["hindsight", "answered"],
+        z=ribbons,
+        colorscale=scale,
+        zmin=-0.5,
+        zmax=3.5,
+        showscale=False,
+        ygap=3,
+        hovertemplate="%{x} %{y}<extra></extra>",
+    )
+    figure.add_trace(ribbon, row=2, col=1)
+    figure.update_yaxes(type="log", title="close", row=1, col=1)
+    figure.update_xaxes(range=[stamps[0], stamps[-1]])
+    figure.update_layout(
+        title=f"{history.symbol}: regimes over price; answered out of fold against hindsight", height=560
     )
     return figure
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -152,7 +152,8 @@ def train(
         progress("final fit", total)
         end = dataset.time.max()
         every = np.flatnonzero(dataset.usable)
-        final = fit(dataset, recipe, excursions, every, end + interval_delta(histories[0].interval))
+        known = end + interval_delta(histories[0].interval)  # a label confirmed at the last close counts
+        final = replace(fit(dataset, recipe, excursions, every, known), trained_until=end)
         progress("export and proof", total)
         created = datetime.now(UTC).isoformat()
         packaged = package(

@@ -8,8 +8,9 @@ from pathlib import Path
 import typer
 
 from features.sources import load_histories, parse_date, parse_symbols
-from serving.bundle import champion_folder, write_json
+from serving.bundle import write_json
 from serving.predictor import Predictor
+from training.promotion import load_champion
 from training.settings import Places
 from training.words import read_out
 
@@ -32,7 +33,7 @@ def predict_command(
     BearmodeError
         If there is no model, no history, or too little of it.
     """
-    predictor = Predictor.load(bundle or champion_folder(places.bundles))
+    predictor = load_champion(places.bundles) if bundle is None else Predictor.load(bundle)
     moment = parse_date(as_of, "as-of")
     (history,) = load_histories(
         source,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from features.errors import BundleError
-from serving.bundle import VERSION_DIGITS, Champion, champion, install_bundle, write_json
+from serving.bundle import VERSION_DIGITS, Champion, champion, champion_folder, install_bundle, write_json
 from serving.predictor import Predictor
 
-__all__ = ["install", "promote", "walk_forward_folder"]
+__all__ = ["install", "load_champion", "promote", "walk_forward_folder"]
 
 
 def install(staged: Path, bundles: Path, manifest_hash: str) -> Path:
@@ -33,6 +33,25 @@ def promote(bundles: Path, manifest_hash: str) -> Champion:
     new = Champion(version=version, path=version, hash=manifest_hash, previous=previous)
     write_json(bundles / "champion.json", new.model_dump())
     return new
+
+
+def load_champion(bundles: Path) -> Predictor:
+    """Load the champion.
+
+    Raises
+    ------
+    BundleError
+        If there is none, it fails its proof, or it is not the bundle that was promoted.
+    """
+    predictor = Predictor.load(champion_folder(bundles))
+    named = champion(bundles)
+    if named is not None and named.hash != predictor.bundle.hash:
+        raise BundleError(
+            f"champion.json names manifest {named.hash[:VERSION_DIGITS]}, "
+            f"{predictor.bundle.folder} has {predictor.version}",
+            hint="the bundle was changed by hand; train again",
+        )
+    return predictor
 
 
 def walk_forward_folder(bundle: Path) -> Path:

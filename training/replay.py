@@ -12,9 +12,8 @@ from features.errors import BundleError
 from features.history import History
 from features.raw import interval_delta
 from features.regimes import REGIMES
-from serving.bundle import champion_folder
 from serving.predictor import AnsweredRow, Predictor
-from training.promotion import walk_forward_folder
+from training.promotion import load_champion, walk_forward_folder
 
 __all__ = ["replay", "replay_models"]
 
@@ -43,9 +42,10 @@ def replay_models(bundles: Path, *, walk_forward: bool, bundle: Path | None = No
     BundleError
         If there is no champion, or it has no walk-forward models beside it.
     """
-    folder = champion_folder(bundles) if bundle is None else bundle
+    predictor = load_champion(bundles) if bundle is None else Predictor.load(bundle)
     if not walk_forward:
-        return [ReplayModel(Predictor.load(folder), None, None)]
+        return [ReplayModel(predictor, None, None)]
+    folder = predictor.bundle.folder
     folds = walk_forward_folder(folder)
     names = sorted(path.name for path in folds.iterdir() if path.is_dir()) if folds.is_dir() else []
     if not names:
