@@ -82,7 +82,7 @@ def regime_figure(dataset: Dataset, index: int, regime: npt.NDArray[np.int64]) -
     history = dataset.histories[index]
     close = history.frame["close"].reindex(dataset.time[rows])
     figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.78, 0.22], vertical_spacing=0.04)
-    stamps = close.index.strftime("%Y-%m-%d %H:%M").tolist()
+    stamps = pd.DatetimeIndex(close.index).strftime("%Y-%m-%d %H:%M").tolist()
     price = go.Scatter(
         x=stamps,
         y=close.to_numpy(),

@@ -1,0 +1,134 @@
+"""No fold knows anything of its future: the strongest test of training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.errors import TrainingError
+from features.history import History
+from small_training import LONG, replaced_after, small_histories, small_markets, small_recipe
+from training.dataset import Dataset, build_dataset
+from training.excursion import Excursions
+from training.pipeline import default_features
+from training.walk_forward import FittedModel, Walk, concatenated_excursions, fit, walk_forward, walkable
+
+RECIPE = small_recipe()
+
+
+def fold_number(walk: Walk, name: str) -> int:
+    return [fold.name for fold in walk.folds].index(name)
+
+
+def retrained(moment: pd.Timestamp, name: str) -> tuple[Dataset, FittedModel, Walk]:
+    """One fold walked on a market whose data after a moment are others."""
+    histories = [History.from_raw(replaced_after(market, moment)) for market in small_markets()]
+    dataset = build_dataset(histories, default_features())
+    excursions = concatenated_excursions(dataset)
+    for fold, fitted, walk in walk_forward(dataset, RECIPE, excursions, lambda _name: None):
+        if fold.name == name:
+            return dataset, fitted, walk
+    raise AssertionError(f"no fold {name}")
+
+
+def equal(one: FittedModel, two: FittedModel) -> bool:
+    """Whether two models are the same to the last bit."""
+    return (
+        one.model.booster.model_to_string() == two.model.booster.model_to_string()
+        and all(
+            np.array_equal(getattr(one.model, name), getattr(two.model, name))
+            for name in ("fill", "mean", "scale", "weights", "intercept")
+        )
+        and one.temperature == two.temperature
+        and one.decision == two.decision
+        and one.advice == two.advice
+        and one.trained_until == two.trained_until
+        and np.array_equal(one.train, two.train)
+    )
+
+
+@pytest.mark.parametrize("name", ["2022-01", "2022-07", "2023-01"] if LONG else ["2022-07"])
+def test_other_data_after_the_cut_leave_the_fold_bit_identical(
+    name: str, walk: Walk, dataset: Dataset
+) -> None:
+    original = walk.models[fold_number(walk, name)]
+    cut = original.trained_until
+    assert cut == walk.folds[fold_number(walk, name)].start - pd.Timedelta(days=5)
+    other, fitted, _ = retrained(cut, name)
+    later = np.asarray(dataset.time >= cut) & dataset.present
+    for column in ("close", "funding_rate", "open_interest"):  # the data really are others
+        old, new = (
+            np.concatenate([h.column(column) for h in one.histories])[later] for one in (dataset, other)
+        )
+        there = np.isfinite(old)
+        assert (old[there] != new[there]).mean() > 0.9
+    assert not np.array_equal(dataset.y[later], other.y[later])
+    assert equal(original, fitted)
+
+
+def test_other_data_in_the_middle_of_a_test_span_leave_all_earlier_answers(
+    walk: Walk, dataset: Dataset
+) -> None:
+    moment = pd.Timestamp("2022-09-14 08:00", tz="UTC")
+    _, fitted, other = retrained(moment, "2022-07")
+    index = fold_number(walk, "2022-07")
+    assert equal(walk.models[index], fitted)
+    test = walk.folds[index].test
+    early, late = (test[np.asarray(dataset.time[test] < moment) == side] for side in (True, False))
+    assert len(early)
+    assert np.array_equal(walk.probabilities[early], other.probabilities[early])
+    assert np.array_equal(walk.regime[early], other.regime[early])
+    assert not np.array_equal(walk.probabilities[late], other.probabilities[late])
+
+
+def test_other_data_before_the_cut_do_change_the_model(walk: Walk) -> None:
+    """The comparison above can fail: a month before the cut everything that is fitted moves."""
+    index = fold_number(walk, "2022-07")
+    original = walk.models[index]
+    _, fitted, _ = retrained(original.trained_until - pd.Timedelta(days=60), "2022-07")
+    assert not equal(original, fitted)
+    assert fitted.model.booster.model_to_string() != original.model.booster.model_to_string()
+    assert fitted.temperature != original.temperature
+    assert fitted.advice != original.advice
+
+
+def test_a_model_is_fitted_only_on_labels_known_before_its_cut(walk: Walk, dataset: Dataset) -> None:
+    for fitted in walk.models:
+        known = dataset.confirmed_at.iloc[fitted.train]
+        assert (known < fitted.trained_until).all()
+        assert dataset.usable[fitted.train].all()
+
+
+def test_every_test_bar_is_answered_once_and_none_besides(walk: Walk, dataset: Dataset) -> None:
+    for index, fold in enumerate(walk.folds):
+        assert (walk.fold[fold.test] == index).all()
+    outside = np.ones(len(dataset.y), dtype=bool)
+    outside[np.concatenate([fold.test for fold in walk.folds])] = False
+    assert np.isnan(walk.probabilities[outside]).all()
+    assert (walk.regime[outside] == -1).all()
+    assert (walk.regime[~outside] >= 0).all()
+    scored = walk.scored_rows(dataset)
+    assert (dataset.y[scored] >= 0).all()
+    assert dataset.present[scored].all()
+
+
+def test_a_fit_again_gives_the_same_bits(walk: Walk, dataset: Dataset, excursions: Excursions) -> None:
+    original = walk.models[0]
+    again = fit(dataset, RECIPE, excursions, original.train, original.trained_until)
+    assert equal(original, again)
+
+
+def test_a_symbol_that_starts_late_delays_the_folds_and_is_named() -> None:
+    first, second = small_histories()
+    late = second.between(pd.Timestamp("2021-12-01", tz="UTC"), None)
+    folds = walkable(build_dataset([first, late], default_features()), RECIPE)
+    assert [fold.name for fold in folds] == ["2022-07", "2023-01"]
+    later = second.between(pd.Timestamp("2022-09-01", tz="UTC"), None)
+    with pytest.raises(TrainingError, match="60 days of labels in every symbol; too little in SIMETH") as error:
+        walkable(build_dataset([first, later], default_features()), RECIPE)
+    assert error.value.hint == "use a longer history or leave out the symbols that start late"
+    longer = replace(RECIPE, min_symbol_days=0.0)
+    assert [fold.name for fold in walkable(build_dataset([first, later], default_features()), longer)]
