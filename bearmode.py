@@ -169,7 +169,7 @@ def ui(port: Annotated[int, typer.Option("--port")] = 5000) -> None:
     from training.settings import Places
     from training.ui import serve_ui
 
-    raise typer.Exit(serve_ui(Places.load(), port))
+    serve_ui(Places.load(), port)
 
 
 @app.command()

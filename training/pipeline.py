@@ -25,6 +25,7 @@ from features.history import History
 from features.raw import interval_delta
 from features.regimes import REGIMES
 from training.dataset import Dataset, build_dataset
+from training.environment import environment, environment_tags
 from training.figures import confusion_figure, regime_figure, reliability_figure
 from training.models.boosted_logistic import BoostingSettings
 from training.packaging import Packaged, package
@@ -131,7 +132,14 @@ def train(
     ):
         staged = Path(temporary) / "bundle"
         hashes = (dataset.data_hash(), dataset.feature_hash())
-        tracker.log(run, parameters=_parameters(dataset, recipe, hashes), tags={"bearmode/job": "train"})
+        tracker.log(run, parameters=_parameters(dataset, recipe, hashes), tags=environment_tags())
+        tracker.log_dataset(
+            run,
+            name=symbols,
+            digest=hashes[0],
+            profile=f'{{"bars": {len(dataset.y)}, "sha256": "{hashes[0]}"}}',
+        )
+        tracker.log_text(run, environment(), "environment.txt")
         walk = Walk.empty(len(dataset.y))
         for fold, fitted, walk in walk_forward(
             dataset, recipe, excursions, lambda name: progress(name, total)
