@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import shutil
 import subprocess
 from importlib.metadata import distributions
 from pathlib import Path
@@ -25,12 +26,10 @@ def environment_tags() -> dict[str, str]:
     lock = ROOT / "requirements.lock"
     if lock.is_file():
         tags["bearmode/lock_sha256"] = hashlib.sha256(lock.read_bytes()).hexdigest()
-    revision = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "HEAD"],  # noqa: S607 - git of the user's PATH
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if revision.returncode == 0:
-        tags["mlflow.source.git.commit"] = revision.stdout.strip()
+    git = shutil.which("git")
+    if git is not None and (ROOT / ".git").exists():
+        command = [git, "-C", str(ROOT), "rev-parse", "HEAD"]
+        revision = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - fixed words
+        if revision.returncode == 0:
+            tags["mlflow.source.git.commit"] = revision.stdout.strip()
     return tags

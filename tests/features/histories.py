@@ -13,7 +13,17 @@ import pytest
 from features.history import History
 from features.raw import INTERVALS, RawMarket
 
-__all__ = ["LONG", "MARKET", "FloatArray", "bar_table", "frame_bits", "history", "needs_market", "raw_market", "utc"]
+__all__ = [
+    "LONG",
+    "MARKET",
+    "FloatArray",
+    "bar_table",
+    "frame_bits",
+    "history",
+    "needs_market",
+    "raw_market",
+    "utc",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -90,9 +100,7 @@ def history(
     raw = raw_market(n, interval, seed=seed, start=start)
     bars = raw.bars.drop(index=list(missing)).reset_index(drop=True)
     return History.from_raw(
-        RawMarket(
-            raw.symbol, interval, bars, raw.funding, raw.open_interest, raw.positioning, raw.fear_greed
-        )
+        RawMarket(raw.symbol, interval, bars, raw.funding, raw.open_interest, raw.positioning, raw.fear_greed)
     )
 
 

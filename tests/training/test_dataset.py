@@ -139,7 +139,11 @@ def test_feature_hash_is_of_features_and_labels(dataset: Dataset) -> None:
     X[row, column] = np.nextafter(X[row, column], np.float32(np.inf))
     y = dataset.y.copy()
     y[np.flatnonzero(y == 0)[0]] = 1
-    changed = [replace(dataset, X=X), replace(dataset, y=y), replace(dataset, features=dataset.features[::-1])]
+    changed = [
+        replace(dataset, X=X),
+        replace(dataset, y=y),
+        replace(dataset, features=dataset.features[::-1]),
+    ]
     assert len({dataset.feature_hash(), *(one.feature_hash() for one in changed)}) == 4
 
 

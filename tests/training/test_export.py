@@ -128,7 +128,7 @@ def test_a_perturbed_graph_does_not_pass(
 
 def test_a_graph_that_gives_nan_does_not_pass(graph: bytes, fitted: FittedModel, odd: Float32Array) -> None:
     with pytest.raises(TrainingError, match="difference inf"):
-        prove_parity(edited(graph, constant("scale", 0.0)), fitted, odd)
+        prove_parity(edited(graph, constant("intercept", float("nan"))), fitted, odd)
 
 
 def test_thresholds_rounded_to_the_nearest_do_not_pass(

@@ -32,9 +32,7 @@ def pooled_rows(draw: st.DrawFn) -> tuple[pd.DatetimeIndex, pd.Series]:
         lags = rng.integers(20, draw(st.integers(21, 90)), size=len(own))
         never = rng.random(len(own)) < draw(st.floats(0, 0.5))
         times += list(own)
-        confirmed += [
-            None if no else t + int(lag) * DAY for t, lag, no in zip(own, lags, never, strict=True)
-        ]
+        confirmed += [None if no else t + int(lag) * DAY for t, lag, no in zip(own, lags, never, strict=True)]
     return pd.DatetimeIndex(times), pd.Series(pd.DatetimeIndex(confirmed, tz="UTC"))
 
 

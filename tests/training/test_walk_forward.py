@@ -127,7 +127,9 @@ def test_a_symbol_that_starts_late_delays_the_folds_and_is_named() -> None:
     folds = walkable(build_dataset([first, late], default_features()), RECIPE)
     assert [fold.name for fold in folds] == ["2022-07", "2023-01"]
     later = second.between(pd.Timestamp("2022-09-01", tz="UTC"), None)
-    with pytest.raises(TrainingError, match="60 days of labels in every symbol; too little in SIMETH") as error:
+    with pytest.raises(
+        TrainingError, match="60 days of labels in every symbol; too little in SIMETH"
+    ) as error:
         walkable(build_dataset([first, later], default_features()), RECIPE)
     assert error.value.hint == "use a longer history or leave out the symbols that start late"
     longer = replace(RECIPE, min_symbol_days=0.0)
