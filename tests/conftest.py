@@ -18,6 +18,14 @@ from training.pipeline import default_features, train
 from training.walk_forward import Walk, concatenated_excursions, walk_forward
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pass what a library does to itself."""
+    # MLflow, at every look at its registry: a loader strategy that SQLAlchemy will drop.
+    config.addinivalue_line("filterwarnings", "ignore:The ``noload`` loader strategy:DeprecationWarning")
+    # MLflow, at import: its own use of its own type hints.
+    config.addinivalue_line("filterwarnings", "ignore:.*Any type hint is inferred as AnyType:UserWarning")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment() -> Iterator[None]:
     """Nobody's settings leak in, nothing calls home."""

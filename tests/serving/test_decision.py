@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -95,16 +97,22 @@ def test_a_missing_bar_changes_nothing(seed: int) -> None:
 
 
 def test_margin_and_smoothing_reduce_switches() -> None:
-    p, everywhere = drawn(5, 3000), np.ones(3000, dtype=bool)
+    """Along one window that grows bar by bar, so that its start stays the same."""
+    p, everywhere = drawn(5, 300), np.ones(300, dtype=bool)
 
     def switches(half_life: float, margin: float) -> int:
-        parameters = DecisionParameters(smoothing_bars=12, half_life_bars=half_life, margin=margin)
-        return int((np.diff(decide(p, everywhere, parameters).regime) != 0).sum())
+        path = []
+        for t in range(300):
+            parameters = DecisionParameters(smoothing_bars=t, half_life_bars=half_life, margin=margin)
+            path.append(int(decide(p[: t + 1], everywhere[: t + 1], parameters).regime[0]))
+        return sum(a != b for a, b in pairwise(path))
 
     by_margin = [switches(2.0, margin) for margin in (0.0, 0.1, 0.2, 0.4)]
     assert by_margin == sorted(by_margin, reverse=True)
     assert by_margin[-1] < by_margin[0] / 2
-    assert switches(6.0, 0.0) < switches(0.0, 0.0)
+    by_half_life = [switches(half_life, 0.0) for half_life in (0.0, 2.0, 10.0)]
+    assert by_half_life == sorted(by_half_life, reverse=True)
+    assert by_half_life[-1] < by_half_life[0] / 2
 
 
 def test_without_smoothing_and_margin_it_is_the_likeliest() -> None:
