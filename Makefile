@@ -36,7 +36,8 @@ test: lint types unit  ## what every change passes (under 8 minutes)
 test-long: setup  ## the full counts of every property, fault and load
 	BEARMODE_TIER=long $(BIN)/pytest -n 2 -m "not system"
 
-test-system: setup  ## what needs more than pip brings
+test-system: setup  ## what needs more than pip brings (installs Chromium where it may, else skips)
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || echo "Chromium is not here and cannot be installed: its tests skip"
 	$(BIN)/pytest -m system -rs
 
 bench: setup  ## every benchmark, printed

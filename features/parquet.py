@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -27,4 +28,5 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}", field="out") from error
     finally:
-        staging.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            staging.unlink()

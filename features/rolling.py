@@ -92,7 +92,7 @@ def rolling_mean(values: FloatArray, n: int, first: int) -> FloatArray:
 
 
 def _extreme(values: FloatArray, n: int, first: int, ufunc: np.ufunc) -> FloatArray:
-    out = _windows(values, n, first, ufunc, np.nan)
+    out = _windows(values, n, first, ufunc, np.nan) + 0.0  # of -0.0 and 0.0 either may come out
     there = np.isfinite(values)
     if not there.all():
         count = _windows(there.astype(np.float64), n, first, np.add, 0.0)

@@ -14,7 +14,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
@@ -136,7 +136,7 @@ class Store:
         DataError
             If the store was written by a newer bearmode.
         """
-        current = self._current(symbol, interval)
+        current, tables = self._current_tables(symbol, interval)
         if current is None:
             there = ", ".join(self.symbols(interval)) or "nothing"
             raise NothingUsableError(
@@ -144,16 +144,34 @@ class Store:
                 field="symbols",
                 hint="fetch it first: bearmode fetch --source files --path DIR --symbols " + symbol,
             )
-        folder = self.root / symbol / interval / str(current["folder"])
-        tables = {name: self._table(folder, name) for name in _TABLES}
         bars = tables.pop("bars")
         if bars is None:
             raise DataError(
-                f"{folder} has lost its bars", code="damaged_store", hint="fetch the symbol again"
+                f"{self.root / symbol / interval / str(current['folder'])} has lost its bars",
+                code="damaged_store",
+                hint="fetch the symbol again",
             )
         entries = current["ledger"]
         ledger = tuple(_entry(one) for one in entries) if isinstance(entries, list) else ()
         return RawMarket(symbol, interval, bars, **tables, source=str(current["source"]), ledger=ledger)
+
+    def _current_tables(
+        self, symbol: str, interval: str
+    ) -> tuple[dict[str, object] | None, dict[str, pd.DataFrame | None]]:
+        """The pointer and the tables it names, read again if writers overtook the reading."""
+        current = self._current(symbol, interval)
+        while True:
+            tables: dict[str, pd.DataFrame | None] = dict.fromkeys(_TABLES)
+            if current is None:
+                return current, tables
+            folder = self.root / symbol / interval / str(current["folder"])
+            with suppress(FileNotFoundError):
+                tables = {name: self._table(folder, name) for name in _TABLES}
+            # A generation is removed only after the pointer has left it.
+            now = self._current(symbol, interval)
+            if now == current:
+                return current, tables
+            current = now
 
     def _current(self, symbol: str, interval: str) -> dict[str, object] | None:
         if interval not in INTERVALS:

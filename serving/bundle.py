@@ -162,6 +162,7 @@ class Bundle:
             )
         except Exception as error:  # the runtime has no narrower base class for a bad graph
             raise BundleError(f"{folder / 'model.onnx'} is not a graph that runs here: {error}") from error
+        self._verify_graph()
 
     def _verify_files(self) -> dict[str, bytes]:
         content = {}
@@ -175,6 +176,17 @@ class Bundle:
                     hint="the bundle is damaged or was changed by hand; copy it again or retrain",
                 )
         return content
+
+    def _verify_graph(self) -> None:
+        shapes = [
+            (one.name, one.shape[1:]) for one in (*self.session.get_inputs(), *self.session.get_outputs())
+        ]
+        expected = [("features", [len(self.manifest.features)]), ("probabilities", [len(REGIMES)])]
+        if shapes != expected:
+            raise BundleError(
+                f"{self.folder / 'model.onnx'} maps {shapes}, the manifest says {expected}",
+                hint="the bundle was changed by hand; copy it again or retrain",
+            )
 
     def _verify_schema(self) -> None:
         manifest = self.manifest

@@ -100,8 +100,9 @@ def replay(
             row, predictor = answered.get(time, (AnsweredRow(time, None, "no_model_yet"), None))
             rows.append(_flat(history.symbol, row, predictor))
     frame = pd.DataFrame(rows, columns=list(_flat("", _NOTHING, None)))
-    frame["time"] = pd.to_datetime(frame["time"], utc=True).astype("datetime64[ms, UTC]")
-    return frame
+    for name in ("time", "since"):
+        frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[ms, UTC]")
+    return frame.astype(_TYPES)
 
 
 def _span(
@@ -116,6 +117,18 @@ def _span(
 def _after(history: History) -> pd.Timestamp:
     return history.time[-1] + interval_delta(history.interval)
 
+
+_TYPES = {
+    **dict.fromkeys(("symbol", "regime", "side", "prediction_set", "signals"), "str"),
+    **dict.fromkeys(("degraded", "model_version", "reason"), "str"),
+    **{f"p_{name}": "float64" for name in REGIMES},
+    **dict.fromkeys(("short_share", "size_factor", "leverage", "leverage_short"), "float64"),
+    **dict.fromkeys(("leverage_long", "leverage_cap", "adverse_excursion", "liquidation_price"), "float64"),
+    **dict.fromkeys(("agreeing", "available"), "Int64"),
+    "since_at_least": "boolean",
+    "in_sample": "bool",
+}
+"""The same types whatever the rows hold, also where none is answered."""
 
 _NOTHING = AnsweredRow(pd.Timestamp(0, tz="UTC"), None, None)
 

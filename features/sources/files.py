@@ -89,11 +89,14 @@ def load_files(path: Path, symbols: Sequence[str], *, interval: str = "1h") -> l
         raise NothingUsableError(
             f"{path} holds no folder with bars_{interval}.parquet or bars_{interval}.csv"
         )
-    fear_greed = _load_fear_greed(path)
-    return [_load_symbol(path, name, interval, fear_greed) for name in names]
+    ignored: list[LedgerEntry] = []
+    fear_greed = _load_fear_greed(path, ignored)
+    return [_load_symbol(path, name, interval, fear_greed, ignored) for name in names]
 
 
-def _load_symbol(path: Path, symbol: str, interval: str, fear_greed: pd.DataFrame | None) -> RawMarket:
+def _load_symbol(
+    path: Path, symbol: str, interval: str, fear_greed: pd.DataFrame | None, ignored: list[LedgerEntry]
+) -> RawMarket:
     folder = path / symbol
     file = _find(folder, f"bars_{interval}") if folder.is_dir() else None
     if file is None:
@@ -102,8 +105,10 @@ def _load_symbol(path: Path, symbol: str, interval: str, fear_greed: pd.DataFram
             field="symbols",
             hint=f"there are: {', '.join(sorted(f.name for f in path.iterdir() if f.is_dir())) or 'none'}",
         )
-    ledger = _ignored(folder, interval)
+    ledger = [*_ignored(folder, interval), *ignored]
     bars = _read(file, TABLES["bars"], ledger)
+    if bars.empty:
+        raise NothingUsableError(f"{symbol}: {file} has no bar in it", field="symbols")
     try:
         check_bars(
             pd.DatetimeIndex(bars["open_time"]) + interval_delta(interval),
@@ -121,6 +126,7 @@ def _load_symbol(path: Path, symbol: str, interval: str, fear_greed: pd.DataFram
         tables[kind] = None if found is None else _read(found, TABLES[kind], ledger)
     funding = tables["funding"]
     if funding is not None:
+        _check_intervals(funding, folder)
         funding = _settlements(funding, symbol, ledger)
     return RawMarket(
         symbol,
@@ -148,7 +154,9 @@ def _ignored(folder: Path, interval: str) -> list[LedgerEntry]:
     return [
         LedgerEntry("ignored_file", file.name, detail=f"not read for {interval}")
         for file in sorted(folder.iterdir())
-        if file.suffix not in {".parquet", ".csv"} or file.stem not in stems
+        if file.suffix not in {".parquet", ".csv"}
+        or file.stem not in stems
+        or file != _find(folder, file.stem)
     ]
 
 
@@ -183,8 +191,8 @@ def _times(column: pd.Series, file: Path, name: str) -> pd.Series:
     """UTC times from timestamps, ISO text or integer milliseconds."""
     where = f"{file}: column {name!r}"
     if pd.api.types.is_numeric_dtype(column):
-        return pd.to_datetime(column, unit="ms", utc=True).dt.as_unit("ms")
-    if not isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = pd.to_datetime(column, unit="ms", utc=True)
+    elif not isinstance(column.dtype, pd.DatetimeTZDtype):
         if pd.api.types.is_datetime64_any_dtype(column):
             raise DataError(
                 f"{where} has times without a time zone, expected UTC", code="naive_time", field=name
@@ -228,8 +236,25 @@ def _numbers(column: pd.Series, file: Path, name: str) -> pd.Series:
     return numbers
 
 
+def _check_intervals(funding: pd.DataFrame, folder: Path) -> None:
+    if "funding_interval_hours" not in funding:
+        return
+    hours = funding["funding_interval_hours"].to_numpy(np.float64)
+    wrong = ~(np.isfinite(hours) & (hours > 0)) & ~np.isnan(hours)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataError(
+            f"{_find(folder, 'funding')}: column 'funding_interval_hours', row {row}: {hours[row]}, "
+            "expected hours above zero",
+            code="bad_interval",
+            field=f"funding_interval_hours[{row}]",
+        )
+
+
 def _settlements(funding: pd.DataFrame, symbol: str, ledger: list[LedgerEntry]) -> pd.DataFrame:
     """Round jittered stamps to the minute; give each settlement its interval in hours."""
+    if funding.empty:
+        return funding.assign(funding_interval_hours=np.empty(0))
     table = funding.sort_values("time", kind="stable").copy()
     table["time"] = table["time"].dt.round("min")
     doubled = table["time"].duplicated(keep="last").to_numpy()
@@ -241,13 +266,9 @@ def _settlements(funding: pd.DataFrame, symbol: str, ledger: list[LedgerEntry]) 
     stamps = pd.DatetimeIndex(table["time"]).as_unit("ms").asi8
     since_last = np.diff(stamps, prepend=stamps[0] - 8 * 3_600_000) / 3_600_000
     snapped = _SNAP_HOURS[np.abs(since_last[:, None] - _SNAP_HOURS).argmin(axis=1)]
-    if "funding_interval_hours" not in table:
-        table["funding_interval_hours"] = snapped
-    else:
-        table["funding_interval_hours"] = table["funding_interval_hours"].where(
-            table["funding_interval_hours"].notna(), pd.Series(snapped, index=table.index)
-        )
-    odd = int((since_last != snapped).sum())
+    given = table.get("funding_interval_hours", pd.Series(np.nan, index=table.index))
+    table["funding_interval_hours"] = given.where(given.notna(), pd.Series(snapped, index=table.index))
+    odd = int(((since_last != snapped) & given.isna().to_numpy()).sum())
     if odd:
         ledger.append(
             LedgerEntry(
@@ -257,11 +278,11 @@ def _settlements(funding: pd.DataFrame, symbol: str, ledger: list[LedgerEntry]) 
     return table.reset_index(drop=True)
 
 
-def _load_fear_greed(path: Path) -> pd.DataFrame | None:
+def _load_fear_greed(path: Path, ledger: list[LedgerEntry]) -> pd.DataFrame | None:
     """A day's value is published during that day: it counts as known at the day's end."""
     file = _find(path, "fear_greed_1d")
     if file is None:
         return None
-    table = _read(file, TABLES["fear_greed_1d"], [])
+    table = _read(file, TABLES["fear_greed_1d"], ledger)
     table["time"] = table["timestamp"].dt.floor("D") + pd.Timedelta(days=1)
     return table[["time", "fear_greed"]]

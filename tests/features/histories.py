@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,7 @@ __all__ = [
     "needs_market",
     "raw_market",
     "utc",
+    "with_table",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -102,6 +105,12 @@ def history(
     return History.from_raw(
         RawMarket(raw.symbol, interval, bars, raw.funding, raw.open_interest, raw.positioning, raw.fear_greed)
     )
+
+
+def with_table(raw: RawMarket, name: str, table: pd.DataFrame) -> RawMarket:
+    """The market with one of its tables replaced, by name."""
+    changes: dict[str, Any] = {name: table}
+    return replace(raw, **changes)
 
 
 def frame_bits(frame: pd.DataFrame) -> bytes:

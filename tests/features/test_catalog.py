@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from histories import history
 
+from features.bars import Bars
 from features.catalog import CATALOG, feature_names, longest_lookback, select
+from features.declaration import Feature
 from features.errors import UsageError
 from features.funding import rate_per_8h
-from features.history import REQUIRED_COLUMNS
+from features.history import REQUIRED_COLUMNS, History
 from features.pipeline import feature_matrix, feature_table
 from features.raw import INTERVALS, bars_per_day
 
@@ -33,10 +35,7 @@ def test_there_are_at_least_forty_features_with_unique_names_in_catalogue_order(
 
 
 @pytest.mark.parametrize("feature", CATALOG, ids=lambda feature: feature.name)
-def test_a_declaration_is_whole(feature: object) -> None:
-    from features.declaration import Feature
-
-    assert isinstance(feature, Feature)
+def test_a_declaration_is_whole(feature: Feature) -> None:
     assert set(feature.inputs) <= GROUPS[feature.group]
     assert set(feature.inputs) <= set(REQUIRED_COLUMNS)
     assert len(set(feature.inputs)) == len(feature.inputs) > 0
@@ -90,10 +89,7 @@ def test_select_keeps_the_order_given_and_refuses_what_is_not_there() -> None:
     assert "crystal_ball" in caught.value.message
 
 
-def last_value(name: str, made: object) -> float:
-    from features.history import History
-
-    assert isinstance(made, History)
+def last_value(name: str, made: History) -> float:
     return float(feature_matrix(made, select([name]))[-1, 0])
 
 
@@ -106,7 +102,9 @@ def test_some_values_against_their_formula_in_words() -> None:
     path = np.abs(np.diff(p)[-72:]).sum()
     rate = made.column("funding_rate")[-7 * 24 :]
     interest = np.log(made.column("open_interest")[23::24])
-    sd = np.sqrt((np.diff(interest)[-60:] ** 2).mean())
+    # 60 days of bars that end at midnight: one bar of the newest day end, 23 of the one 60 days before
+    daily = np.diff(interest)[-61:] ** 2
+    sd = np.sqrt((daily[-1] + 24 * daily[1:-1].sum() + 23 * daily[0]) / (60 * 24))
     expected = {
         "return_4h": (p[-1] - p[-5]) / (sigma * np.sqrt(4 / 24)),
         "return_20d": (p[-1] - p[-481]) / (sigma * np.sqrt(20)),
@@ -128,8 +126,6 @@ def test_some_values_against_their_formula_in_words() -> None:
 
 
 def test_rates_compare_per_8_hours_whatever_the_interval_of_the_contract() -> None:
-    from features.bars import Bars
-
     made = history(48)
     made.frame["funding_rate"] = 2e-4
     made.frame["funding_interval_hours"] = 4.0

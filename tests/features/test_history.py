@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from histories import LONG, FloatArray, bar_table, frame_bits, history, raw_market, utc
+from histories import LONG, FloatArray, bar_table, frame_bits, history, raw_market, utc, with_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,8 +18,11 @@ from features.raw import INTERVALS, LedgerEntry, RawMarket
 MILLISECOND = pd.Timedelta(milliseconds=1)
 
 
-def bare(n: int = 72, interval: str = "1h", **tables: pd.DataFrame) -> RawMarket:
-    return RawMarket("TESTUSDT", interval, bar_table(n, interval, start="2024-03-01"), **tables)
+def bare(n: int = 72, **tables: pd.DataFrame) -> RawMarket:
+    market = RawMarket("TESTUSDT", "1h", bar_table(n, start="2024-03-01"))
+    for name, table in tables.items():
+        market = with_table(market, name, table)
+    return market
 
 
 def entries(made: History, kind: str, subject: str) -> list[LedgerEntry]:
@@ -113,7 +116,7 @@ def test_a_value_is_stale_after_its_limit_and_the_ledger_says_so(
     table = pd.DataFrame({"time": pd.DatetimeIndex([known]), value: [3.0]})
     if subject == "funding":
         table["funding_interval_hours"] = 8.0
-    made = History.from_raw(replace(bare(96), **{subject: table}))
+    made = History.from_raw(with_table(bare(96), subject, table))
     edge = known + pd.Timedelta(hours=hours)
     there = made.frame[column].notna()
     assert there[there].index.equals(pd.date_range(known, edge, freq="h", unit="ms"))
@@ -194,7 +197,7 @@ def test_a_window_ends_with_its_row_and_never_starts_before_the_history() -> Non
 def test_joined_columns_give_the_same_history_as_the_raw_tables() -> None:
     made = history(80, missing=(11, 40))
     sent = made.frame.drop(index=made.time[[11]])
-    columns = {name: sent[name].to_numpy(np.float64) for name in sent}
+    columns = {str(name): sent[name].to_numpy(np.float64) for name in sent}
     again = History.from_columns("TESTUSDT", "1h", pd.DatetimeIndex(sent.index), columns)
     pd.testing.assert_frame_equal(again.frame, made.frame, check_exact=True, check_freq=False)
 
@@ -273,7 +276,7 @@ def test_bad_order_is_refused_with_code_and_field(rows: list[int], code: str, fi
 
 def test_off_grid_naive_unknown_and_forming_bars_are_refused() -> None:
     time, columns = good()
-    shifted = time[:9].append(time[9:] + pd.Timedelta(minutes=1))
+    shifted = pd.DatetimeIndex([*time[:9], *(time[9:] + pd.Timedelta(minutes=1))])
     bad: list[tuple[pd.DatetimeIndex, str, pd.Timestamp | None, str, str]] = [
         (shifted, "1h", None, "wrong_interval", "time[9]"),
         (time + pd.Timedelta(microseconds=1), "1h", None, "wrong_interval", "time[0]"),

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from histories import LONG, history, raw_market
+from histories import LONG, history, raw_market, with_table
 
 from features.catalog import CATALOG, feature_names
 from features.declaration import Feature
@@ -43,7 +43,9 @@ def changed(made: History, rows: slice, columns: dict[str, npt.NDArray[np.float6
     """The same history with other values in some rows; no rule of the data is checked."""
     frame = made.frame.copy()
     for name, values in columns.items():
-        frame.iloc[rows, frame.columns.get_indexer([name])] = np.asarray(values)[:, None]
+        whole = frame[name].to_numpy(np.float64).copy()
+        whole[rows] = values
+        frame[name] = whole
     return replace(made, frame=frame)
 
 
@@ -202,12 +204,12 @@ def test_a_source_published_7_hours_later_changes_only_rows_from_then(subject: s
     late = table.copy()
     late.loc[late["time"] == at, "time"] = at + pd.Timedelta(hours=7)
     base = feature_table(History.from_raw(raw))
-    delayed = feature_table(History.from_raw(replace(raw, **{subject: late})))
+    delayed = feature_table(History.from_raw(with_table(raw, subject, late)))
     same = (base.eq(delayed) | (base.isna() & delayed.isna())).to_numpy()
     before = np.asarray(base.index < at)
     assert same[before].all()
     assert not same[~before][:7].all()
-    affected = {feature.group for feature, ok in zip(CATALOG, same.all(axis=0), strict=True) if not ok}
+    affected = {feature.group for feature, ok in zip(CATALOG, np.all(same, axis=0), strict=True) if not ok}
     assert affected == {subject}
 
 

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from histories import LONG, MARKET, FloatArray, bar_table, history, needs_market, utc
+from histories import LONG, MARKET, FloatArray, bar_table, needs_market, utc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -106,7 +106,7 @@ def spliced(past: History, end: int, future: History) -> History:
 def as_rows(table: pd.DataFrame) -> tuple[list[int], list[int]]:
     regime = table["regime"].fillna(-1).astype("int64").tolist()
     index = pd.DatetimeIndex(table.index)
-    confirmed = [-1 if pd.isna(at) else int(index.get_indexer([at])[0]) for at in table["confirmed_at"]]
+    confirmed = index.get_indexer(pd.DatetimeIndex(table["confirmed_at"])).tolist()
     return regime, confirmed
 
 
@@ -148,7 +148,7 @@ def test_the_settled_part_lies_on_the_cheapest_of_all_paths(seed: int, n: int) -
 
     def cost(path: tuple[int, ...]) -> float:
         switches = sum(a != b for a, b in itertools.pairwise(path))
-        return sum(costs[t, state] for t, state in enumerate(path)) + 0.3 * switches
+        return float(sum(costs[t, state] for t, state in enumerate(path))) + 0.3 * switches
 
     best = min(itertools.product(range(4), repeat=n), key=cost)
     assert [b for b, s in zip(best, states, strict=True) if s >= 0] == states[states >= 0].tolist()

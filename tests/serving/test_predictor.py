@@ -1,0 +1,292 @@
+"""A window's answer: what is refused, what is degraded by name, what it depends on."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.errors import DataError
+from features.history import History
+from serving.predictor import Predictor
+from serving.schemas import Answer, PredictRequest
+from serving.window import window_request
+from small_training import GAP, small_histories
+
+STEP = 4 * 3_600_000
+Body = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def history() -> History:
+    return small_histories()[0]
+
+
+@pytest.fixture
+def body(predictor: Predictor, history: History) -> Body:
+    """A request with everything in it, before any hole."""
+    end = int((history.time < pd.Timestamp("2023-01-10", tz="UTC")).sum()) - 1
+    return window_request(history.window(end, predictor.manifest.window_bars))
+
+
+def ask(predictor: Predictor, body: Body) -> Answer:
+    request = PredictRequest.model_validate(body)
+    return predictor.predict(request, now=pd.Timestamp(body["time"][-1], unit="ms", tz="UTC"))
+
+
+def bar_columns(body: Body) -> list[str]:
+    return [name for name, values in body.items() if isinstance(values, list)]
+
+
+def without_bars(body: Body, rows: list[int]) -> Body:
+    """The same request with some bars left out."""
+    gone = set(np.arange(len(body["time"]))[rows].tolist())
+    return body | {
+        name: [value for row, value in enumerate(body[name]) if row not in gone] for name in bar_columns(body)
+    }
+
+
+def emptied(body: Body, rows: list[int]) -> Body:
+    """The same request with all values of some bars null."""
+    gone = set(np.arange(len(body["time"]))[rows].tolist())
+    return body | {
+        name: [None if row in gone else value for row, value in enumerate(body[name])]
+        for name in bar_columns(body)
+        if name != "time"
+    }
+
+
+def core(answer: Answer) -> Body:
+    return answer.model_dump(mode="json", exclude={"degraded", "reasons"})
+
+
+def test_an_undisturbed_window_is_degraded_by_its_simulated_model_alone(
+    predictor: Predictor, body: Body
+) -> None:
+    answer = ask(predictor, body)
+    assert set(answer.degraded) <= {"model_trained_on_simulated_data", "unknown_margin_tier"}
+    assert "model_trained_on_simulated_data" in answer.degraded
+    assert answer.available == 4
+    assert answer.model.version == predictor.version
+    p = answer.probabilities
+    assert p.bear + p.ranging + p.relief_rally + p.bull == pytest.approx(1.0)
+    assert answer.valid_until - answer.as_of == pd.Timedelta(hours=4)
+
+
+def unsorted(body: Body) -> Body:
+    time = list(body["time"])
+    time[5], time[6] = time[6], time[5]
+    return body | {"time": time}
+
+
+def double(body: Body) -> Body:
+    time = list(body["time"])
+    time[6] = time[5]
+    return body | {"time": time}
+
+
+def with_value(name: str, row: int, value: float | None) -> Callable[[Body], Body]:
+    def change(body: Body) -> Body:
+        values = list(body[name])
+        values[row] = value
+        return body | {name: values}
+
+    return change
+
+
+def hourly(body: Body) -> Body:
+    last = body["time"][-1]
+    return body | {"time": [last - 3_600_000 * k for k in range(len(body["time"]))][::-1]}
+
+
+REFUSED: list[tuple[str, Callable[[Body], Body], str, str]] = [
+    ("too short", lambda b: without_bars(b, [0]), "window_too_short", "time"),
+    ("one bar", lambda b: without_bars(b, list(range(1, len(b["time"])))), "window_too_short", "time"),
+    ("other interval", lambda b: b | {"interval": "1h"}, "wrong_interval", "interval"),
+    ("hourly spacing", hourly, "wrong_interval", "time"),
+    ("last bar missing", lambda b: emptied(b, [-1]), "last_bar_missing", "close"),
+    ("too many missing", lambda b: emptied(b, list(range(100, 110))), "too_many_missing_bars", "time"),
+    ("too many left out", lambda b: without_bars(b, list(range(100, 110))), "too_many_missing_bars", "time"),
+    ("later than as_of", lambda b: b | {"as_of": b["time"][-1] - 1}, "future_time", "time"),
+    ("unsorted", unsorted, "unsorted_time", "time[6]"),
+    ("double", double, "double_time", "time[6]"),
+    ("off the grid", lambda b: b | {"time": [t + 60_000 for t in b["time"]], "as_of": None}, "wrong_interval", "time[0]"),
+    ("negative price", with_value("close", 17, -1.0), "bad_price", "close[17]"),
+    ("no close alone", with_value("close", 17, None), "bad_price", "close[17]"),
+    ("infinite price", with_value("high", 3, math.inf), "bad_price", "high[3]"),
+    ("high below low", with_value("high", 17, 1.0), "high_below_low", "high[17]"),
+    ("negative volume", with_value("volume", 9, -1.0), "bad_volume", "volume[9]"),
+    ("infinite funding", with_value("funding_rate", 9, math.inf), "bad_value", "funding_rate[9]"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "field"), [one[1:] for one in REFUSED], ids=[one[0] for one in REFUSED]
+)
+def test_a_window_that_breaks_a_rule_is_refused_with_code_field_and_reason(
+    predictor: Predictor, body: Body, change: Callable[[Body], Body], code: str, field: str
+) -> None:
+    with pytest.raises(DataError) as refused:
+        ask(predictor, change(body))
+    assert refused.value.code == code
+    assert (refused.value.field or "").startswith(field)
+    assert refused.value.status == 422
+    assert refused.value.message
+
+
+def test_the_refusal_of_a_short_window_says_how_many_bars_are_needed(predictor: Predictor, body: Body) -> None:
+    needed = predictor.manifest.window_bars
+    with pytest.raises(DataError, match=f"has {needed - 1} bars, this model needs {needed}") as refused:
+        ask(predictor, without_bars(body, [0]))
+    assert "window_bars" in (refused.value.hint or "")
+
+
+DEGRADED: list[tuple[str, Callable[[Body], Body], set[str]]] = [
+    (
+        "no open interest",
+        lambda b: {k: v for k, v in b.items() if k != "open_interest"},
+        {"open_interest_missing", "open_interest_features_incomplete"},
+    ),
+    (
+        "open interest null",
+        lambda b: b | {"open_interest": [None] * len(b["time"])},
+        {"open_interest_missing", "open_interest_features_incomplete"},
+    ),
+    (
+        "no funding",
+        lambda b: {k: v for k, v in b.items() if not k.startswith("funding")},
+        {"funding_missing", "funding_features_incomplete"},
+    ),
+    ("funding stops", with_value("funding_rate", -1, None), {"funding_missing"}),
+    ("unknown symbol", lambda b: b | {"symbol": "NEWUSDT"}, {"unknown_symbol"}),
+    ("context", lambda b: b | {"context": {"BTCUSDT": {"time": [], "close": []}}}, {"context_not_used"}),
+    ("a missing bar", lambda b: without_bars(b, [300]), {"missing_bars"}),
+    ("a null bar", lambda b: emptied(b, [300]), {"missing_bars"}),
+    ("stale", lambda b: b | {"as_of": b["time"][-1] + STEP}, {"stale_window"}),
+]
+
+
+@pytest.mark.parametrize(("change", "names"), [one[1:] for one in DEGRADED], ids=[one[0] for one in DEGRADED])
+def test_what_is_missing_is_answered_and_named(
+    predictor: Predictor, body: Body, change: Callable[[Body], Body], names: set[str]
+) -> None:
+    plain = set(ask(predictor, body).degraded)
+    degraded = set(ask(predictor, change(body)).degraded)
+    assert names <= degraded
+    assert not names & plain
+    assert len(degraded) == len(ask(predictor, change(body)).degraded)  # each is named once
+
+
+def test_null_and_left_out_are_the_same(predictor: Predictor, body: Body) -> None:
+    rows = [300, 301, 555]
+    assert ask(predictor, emptied(body, rows)) == ask(predictor, without_bars(body, rows))
+    assert core(ask(predictor, emptied(body, rows))) != core(ask(predictor, body))
+
+
+def test_one_moment_before_it_closes_a_window_is_not_stale(predictor: Predictor, body: Body) -> None:
+    late = ask(predictor, body | {"as_of": body["time"][-1] + STEP - 1})
+    assert "stale_window" not in late.degraded
+
+
+def test_an_old_model_says_so_and_holds_back(predictor: Predictor, body: Body) -> None:
+    years = 5 * 365 * 86_400_000
+    answer = ask(predictor, body | {"as_of": body["time"][-1] + years})
+    assert answer.model.state == "expired"
+    assert {"model_expired", "stale_window"} <= set(answer.degraded)
+    assert answer.advice.leverage <= 1.0
+    assert core(answer)["probabilities"] == core(ask(predictor, body))["probabilities"]
+
+
+def test_a_simulated_model_gives_a_real_symbol_at_most_one(predictor: Predictor, body: Body) -> None:
+    answer = ask(predictor, body | {"symbol": "BTCUSDT"})
+    assert answer.advice.leverage_short <= 1.0
+    assert answer.advice.leverage_long <= 1.0
+    assert "unknown_margin_tier" not in answer.degraded  # but its margin is known, unlike a made-up one's
+    assert "unknown_margin_tier" in ask(predictor, body | {"symbol": "NEWUSDT"}).degraded
+
+
+def test_a_longer_window_is_cut_to_the_same_answer(
+    predictor: Predictor, history: History, body: Body
+) -> None:
+    needed = predictor.manifest.window_bars
+    end = int(np.flatnonzero(history.time == pd.Timestamp(body["time"][-1], unit="ms", tz="UTC"))[0])
+    exact = ask(predictor, body)
+    for more in (1, 37, 500):
+        longer = ask(predictor, window_request(history.window(end, needed + more)))
+        assert longer == exact
+    holes = emptied(window_request(history.window(end, needed + 500)), list(range(400)))
+    assert ask(predictor, holes) == exact  # what lies before the window cannot refuse it
+
+
+def test_without_as_of_now_stands_in(predictor: Predictor, body: Body) -> None:
+    request = PredictRequest.model_validate(body | {"as_of": None})
+    last = pd.Timestamp(body["time"][-1], unit="ms", tz="UTC")
+    assert predictor.predict(request, now=last) == ask(predictor, body)
+    with pytest.raises(DataError, match="later than as_of"):
+        predictor.predict(request, now=last - pd.Timedelta(seconds=1))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        (),
+        ("open_interest",),
+        ("funding_rate", "funding_interval_hours"),
+        ("funding_rate", "funding_interval_hours", "open_interest", "volume", "fear_greed"),
+    ],
+)
+def test_an_answer_is_json_without_nan(predictor: Predictor, body: Body, names: tuple[str, ...]) -> None:
+    def refused(constant: str) -> None:
+        raise AssertionError(f"the answer holds {constant}")
+
+    empty = body | {name: [None] * len(body["time"]) for name in names}
+    answer = ask(predictor, emptied(empty, [200]))
+    for text in (json.dumps(answer.model_dump(mode="json")), answer.model_dump_json()):
+        json.loads(text, parse_constant=refused)
+    assert Answer.model_validate_json(answer.model_dump_json()) == answer
+
+
+def test_asking_twice_or_after_another_gives_the_same(predictor: Predictor, body: Body, history: History) -> None:
+    before = ask(predictor, body)
+    ask(predictor, window_request(history.window(2000, predictor.manifest.window_bars)))
+    assert ask(predictor, body) == before
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_replayed_row_is_the_answer_to_its_window(predictor: Predictor, index: int) -> None:
+    """To the last bit, at sampled bars and at every bar around the holes."""
+    history = small_histories()[index]
+    needed = predictor.manifest.window_bars
+    first = needed - 30
+    rows = list(predictor.replay(history, history.time[first], None))
+    assert [row.time for row in rows] == list(history.time[first:])
+    gap = int((history.time < GAP).sum())
+    sampled = {*range(0, 40), *range(40, len(rows), 83), *range(gap - first - 3, gap - first + 8)}
+    reasons, answers = set(), 0
+    for place in sorted(sampled):
+        row, end = rows[place], first + place
+        window = history.window(end, needed)
+        if row.answer is None:
+            reasons.add(row.reason)
+            with pytest.raises(DataError) as refused:
+                predictor.answer(window)
+            assert refused.value.code == row.reason
+        else:
+            assert row.reason is None
+            assert predictor.answer(window) == row.answer
+            asked = ask(predictor, window_request(window))
+            assert asked.model_dump() == row.answer.model_dump()
+            answers += 1
+    assert answers > 40
+    assert reasons == ({"window_too_short"} if index == 0 else {"window_too_short", "last_bar_missing"})
+
+
+def test_a_replay_of_an_empty_span_has_no_rows(predictor: Predictor, history: History) -> None:
+    after = history.time[-1] + pd.Timedelta(days=1)
+    assert list(predictor.replay(history, after, None)) == []
+    assert list(predictor.replay(history, history.time[9], history.time[9])) == []
