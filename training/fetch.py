@@ -19,7 +19,7 @@ from features.store import Store
 from serving.bundle import write_json
 from training.settings import Places
 
-__all__ = ["fetch", "write_history", "write_regimes"]
+__all__ = ["fetch", "one_symbol", "write_history", "write_regimes"]
 
 SHOWN = 12
 
@@ -100,6 +100,20 @@ def _cut(market: RawMarket, start: pd.Timestamp | None, end: pd.Timestamp | None
     )
 
 
+def one_symbol(text: str) -> list[str]:
+    """Parse the argument of a command that is about one symbol.
+
+    Raises
+    ------
+    UsageError
+        If it names none or several.
+    """
+    names = parse_symbols(text)
+    if len(names) != 1:
+        raise UsageError(f"{text!r} names {len(names)} symbols, expected one", field="symbols")
+    return names
+
+
 def _one(
     symbol: str,
     source: str | None,
@@ -111,7 +125,7 @@ def _one(
 ) -> History:
     (history,) = load_histories(
         source,
-        parse_symbols(symbol),
+        one_symbol(symbol),
         path=path,
         store=places.store,
         interval=interval,

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import typer
 
-from features.sources import load_histories, parse_date, parse_symbols
+from features.errors import NothingUsableError
+from features.sources import load_histories, parse_date
 from serving.bundle import write_json
 from serving.predictor import Predictor
+from training.fetch import one_symbol
 from training.promotion import load_champion
 from training.settings import Places
 from training.words import read_out
@@ -37,13 +39,17 @@ def predict_command(
     moment = parse_date(as_of, "as-of")
     (history,) = load_histories(
         source,
-        parse_symbols(symbol),
+        one_symbol(symbol),
         path=path,
         store=places.store,
         interval=predictor.manifest.interval,
     )
     if moment is not None:
         keep = int((history.time <= moment).sum())
+        if not keep:
+            raise NothingUsableError(
+                f"{symbol}: no bar closes by {moment}, the first one at {history.time[0]}", field="as-of"
+            )
         history = history.window(keep - 1, keep)
     answer = predictor.answer(history, as_of=moment)
     for line in read_out(answer):

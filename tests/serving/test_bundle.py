@@ -101,7 +101,10 @@ def test_a_flipped_byte_of_the_manifest_is_refused_where_it_was_promoted(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m.update(surprise=1), "does not fit the schema: Extra inputs are not permitted at surprise"),
+        (
+            lambda m: m.update(surprise=1),
+            "does not fit the schema: Extra inputs are not permitted at surprise",
+        ),
         (lambda m: m.pop("temperature"), "does not fit the schema: Field required at temperature"),
         (lambda m: m.update(schema_version=99), "bundle schema is version 99"),
         (lambda m: m["classes"].reverse(), "expected"),

@@ -65,7 +65,9 @@ def test_replaying_looks_at_rows_and_windows(predictor: Predictor, monkeypatch: 
     for name in ("probabilities", "predict"):
         original = getattr(Predictor, name)
 
-        def counted(self: Predictor, *args: Any, _name: str = name, _original: Any = original, **kw: Any) -> Any:
+        def counted(
+            self: Predictor, *args: Any, _name: str = name, _original: Any = original, **kw: Any
+        ) -> Any:
             asked.append(_name)
             return _original(self, *args, **kw)
 

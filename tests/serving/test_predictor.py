@@ -115,7 +115,12 @@ REFUSED: list[tuple[str, Callable[[Body], Body], str, str]] = [
     ("later than as_of", lambda b: b | {"as_of": b["time"][-1] - 1}, "future_time", "time"),
     ("unsorted", unsorted, "unsorted_time", "time[6]"),
     ("double", double, "double_time", "time[6]"),
-    ("off the grid", lambda b: b | {"time": [t + 60_000 for t in b["time"]], "as_of": None}, "wrong_interval", "time[0]"),
+    (
+        "off the grid",
+        lambda b: b | {"time": [t + 60_000 for t in b["time"]], "as_of": None},
+        "wrong_interval",
+        "time[0]",
+    ),
     ("negative price", with_value("close", 17, -1.0), "bad_price", "close[17]"),
     ("no close alone", with_value("close", 17, None), "bad_price", "close[17]"),
     ("infinite price", with_value("high", 3, math.inf), "bad_price", "high[3]"),
@@ -139,7 +144,9 @@ def test_a_window_that_breaks_a_rule_is_refused_with_code_field_and_reason(
     assert refused.value.message
 
 
-def test_the_refusal_of_a_short_window_says_how_many_bars_are_needed(predictor: Predictor, body: Body) -> None:
+def test_the_refusal_of_a_short_window_says_how_many_bars_are_needed(
+    predictor: Predictor, body: Body
+) -> None:
     needed = predictor.manifest.window_bars
     with pytest.raises(DataError, match=f"has {needed - 1} bars, this model needs {needed}") as refused:
         ask(predictor, without_bars(body, [0]))
@@ -251,7 +258,9 @@ def test_an_answer_is_json_without_nan(predictor: Predictor, body: Body, names: 
     assert Answer.model_validate_json(answer.model_dump_json()) == answer
 
 
-def test_asking_twice_or_after_another_gives_the_same(predictor: Predictor, body: Body, history: History) -> None:
+def test_asking_twice_or_after_another_gives_the_same(
+    predictor: Predictor, body: Body, history: History
+) -> None:
     before = ask(predictor, body)
     ask(predictor, window_request(history.window(2000, predictor.manifest.window_bars)))
     assert ask(predictor, body) == before

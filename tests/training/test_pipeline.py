@@ -60,7 +60,9 @@ def test_the_champion_is_what_was_trained(trained: Trained) -> None:
 def test_one_parent_run_with_a_nested_run_for_each_fold(trained: Trained) -> None:
     (parent,) = parents(trained.places)
     assert parent.info.run_id == trained.result["run_id"]
-    nested = [run for run in runs(trained.places) if run is not parent and "mlflow.parentRunId" in run.data.tags]
+    nested = [
+        run for run in runs(trained.places) if run is not parent and "mlflow.parentRunId" in run.data.tags
+    ]
     assert sorted(run.data.params["fold"] for run in nested) == ["2022-01", "2022-07", "2023-01"]
     assert {run.data.tags["mlflow.parentRunId"] for run in nested} == {parent.info.run_id}
     assert {run.info.status for run in (parent, *nested)} == {"FINISHED"}
@@ -89,7 +91,13 @@ def test_the_registered_model_is_the_bundle_and_has_signature_and_example(traine
     artifacts = {
         path.name for path in (trained.places.mlruns / "artifacts" / trained.result["run_id"]).rglob("*")
     }
-    assert artifacts >= {"confusion.html", "reliability.html", "regimes_SIMETH.html", "report.md", "manifest.json"}
+    assert artifacts >= {
+        "confusion.html",
+        "reliability.html",
+        "regimes_SIMETH.html",
+        "report.md",
+        "manifest.json",
+    }
 
 
 def test_scores_stand_beside_every_baseline_on_the_same_rows(trained: Trained) -> None:
@@ -196,7 +204,9 @@ def test_two_places_in_one_process_stay_apart(trained: Trained, tmp_path: Path) 
     assert "MLFLOW_TRACKING_URI" not in os.environ
     for places in (one, two):
         names = [run.info.run_name for run in parents(places)]
-        assert [name for name in names if name and name.startswith("in ")] == [f"in {places.mlruns.parent.name}"]
+        assert [name for name in names if name and name.startswith("in ")] == [
+            f"in {places.mlruns.parent.name}"
+        ]
 
 
 def cut(since: str | None, until: str | None) -> History:
@@ -209,7 +219,12 @@ def cut(since: str | None, until: str | None) -> History:
     ("since", "until", "error", "message"),
     [
         (None, "2021-04-01", TrainingError, r"no label is confirmed: the longest history has 90 days"),
-        (None, "2021-09-01", TrainingError, r"the history never shows .*: a model cannot answer what it has not"),
+        (
+            None,
+            "2021-09-01",
+            TrainingError,
+            r"the history never shows .*: a model cannot answer what it has not",
+        ),
         ("2022-01-15", "2022-12-25", TrainingError, r"a first fold needs 150 days of labels"),
     ],
 )

@@ -99,9 +99,7 @@ def test_each_bar_is_answered_by_its_half_year_s_model_which_saw_nothing_of_it(
     assert not later["in_sample"].any()
 
 
-def test_the_champion_is_in_sample_up_to_its_last_label(
-    champion: pd.DataFrame, predictor: Predictor
-) -> None:
+def test_the_champion_is_in_sample_up_to_its_last_label(champion: pd.DataFrame, predictor: Predictor) -> None:
     last = pd.Timestamp(predictor.manifest.training.last_label)
     assert (champion["in_sample"] == (champion["time"] <= last)).all()
     assert champion["in_sample"].any()
@@ -149,7 +147,9 @@ def test_a_file_without_an_answer_has_the_types_of_one_with_answers(
     assert nothing["regime"].isna().all()
     for name, frame in (("walked", walked), ("nothing", nothing), ("empty", empty)):
         frame.to_parquet(tmp_path / name)
-    schemas = {str(pq.read_schema(tmp_path / name).remove_metadata()) for name in ("walked", "nothing", "empty")}
+    schemas = {
+        str(pq.read_schema(tmp_path / name).remove_metadata()) for name in ("walked", "nothing", "empty")
+    }
     assert len(schemas) == 1
     assert "null" not in schemas.pop()
 
@@ -166,7 +166,14 @@ def test_a_cut_history_has_the_rows_of_the_whole_one(walked: pd.DataFrame, train
 
 def sampled(history: History) -> list[int]:
     around = int((history.time < GAP).sum())
-    return [800, around - 1, around + 3, around + 4, len(history) - 1, *range(900, 4000, 100 if LONG else 900)]
+    return [
+        800,
+        around - 1,
+        around + 3,
+        around + 4,
+        len(history) - 1,
+        *range(900, 4000, 100 if LONG else 900),
+    ]
 
 
 def test_the_endpoint_answers_what_the_replay_says(
