@@ -36,9 +36,10 @@ from serving.advice import MarketState, advise, assumptions, reasons
 from serving.bundle import Bundle, Manifest, RunInfo
 from serving.decision import Decision, decide, prediction_set
 from serving.margin import has_tiers
+from serving.market import market_states
 from serving.schemas import Account, Answer, ModelInfo, PredictRequest, Probabilities, SignalReading
 
-__all__ = ["AnsweredRow", "Predictor", "market_states"]
+__all__ = ["AnsweredRow", "Predictor"]
 
 MISSING_SHARE = 0.01
 """A window may lack at most this share of its bars, and not its last one."""
@@ -69,41 +70,6 @@ class _Rows:
     available: npt.NDArray[np.int64]
     missing_bars: FloatArray
     degraded: list[tuple[str, BoolArray]]
-
-
-def market_states(history: History, last: int) -> dict[str, FloatArray]:
-    """Numbers of the market that the advice reads, for the last bars.
-
-    Parameters
-    ----------
-    history : History
-    last : int
-        How many rows.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (last,)
-        ``close``; ``sigma_day`` (volatility of a day, fraction); ``volatility_ratio`` (log of 7-
-        over 60-day volatility); ``funding_mean_3d`` (mean rate per settlement, fraction);
-        ``funding_interval_hours``; ``distance_from_mean_20d`` (in sigma x sqrt(20)). NaN where
-        missing; row ``t`` uses bars ``<= t``.
-    """
-    bars = Bars(history, last=last)
-    with np.errstate(all="ignore"):
-        ratio = 0.5 * np.log(bars.variance(7) / bars.variance(60))
-        distance = (bars.log_close - bars.mean("log_close", bars.log_close, 20)) / (bars.sigma * np.sqrt(20))
-        columns = {
-            "close": bars.column("close"),
-            "sigma_day": bars.sigma,
-            "volatility_ratio": ratio,
-            "funding_mean_3d": bars.mean("funding_rate", bars.column("funding_rate"), 3),
-            "funding_interval_hours": bars.column("funding_interval_hours"),
-            "distance_from_mean_20d": distance,
-        }
-    return {
-        name: np.where(np.isfinite(values), values, np.nan)[len(history) - last :]
-        for name, values in columns.items()
-    }
 
 
 class Predictor:

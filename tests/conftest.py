@@ -8,10 +8,10 @@ from pathlib import Path
 
 import filelock
 import pytest
+from small_training import Trained, new_places, small_histories, small_markets, small_recipe
 
 from features.store import Store
 from serving.predictor import Predictor
-from small_training import Trained, new_places, small_histories, small_markets, small_recipe
 from training.dataset import Dataset, build_dataset
 from training.excursion import Excursions
 from training.pipeline import default_features, train

@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import pandas as pd
 import pytest
+from small_training import SYMBOLS, Trained, small_histories, small_markets
 
 import bearmode
 from features.regimes import REGIMES, hindsight_regimes
 from features.store import Store
 from serving.predictor import Predictor
 from serving.schemas import Answer
-from small_training import SYMBOLS, Trained, small_histories, small_markets
 from training.replay import replay, replay_models
 
 

@@ -18,7 +18,7 @@ from features.history import History
 from features.regimes import REGIMES
 from features.rolling import rolling_max, rolling_min
 from serving.advice import AdviceParameters
-from serving.predictor import market_states
+from serving.market import market_states
 
 __all__ = ["HORIZON_DAYS", "SURVIVAL_LEVEL", "Excursions", "fit_advice", "hindsight_excursions"]
 

@@ -72,6 +72,12 @@ def test_the_matrix_is_float32_contiguous_and_finite_or_nan() -> None:
     assert table.to_numpy().tobytes() == matrix.tobytes()
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e300])
+def test_no_infinity_leaves_the_pipeline(value: float) -> None:
+    wild = Feature("wild", "trend", 1, "sd", ("close",), "too large", lambda bars: np.full(bars.size, value))
+    assert np.isnan(feature_matrix(history(10), (wild,))).all()
+
+
 def test_a_price_that_never_moves_gives_nan_and_no_infinity() -> None:
     made = history(130 * 24)
     for name in ("open", "high", "low", "close"):

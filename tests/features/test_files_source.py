@@ -150,6 +150,19 @@ def test_an_empty_time_among_milliseconds_is_named(tmp_path: Path, table: str) -
     assert str(caught.value.field).endswith("time[4]") or caught.value.field == "timestamp[4]"
 
 
+def test_a_bar_that_is_still_forming_is_refused(tmp_path: Path) -> None:
+    now = pd.Timestamp.now(tz="UTC").floor("h")
+
+    def until_now(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(open_time=pd.date_range(end=now, periods=200, freq="h", unit="ms"))
+
+    folder(tmp_path, bars_1h=until_now)
+    with pytest.raises(DataError) as caught:
+        load(tmp_path)
+    assert (caught.value.code, caught.value.field) == ("future_time", "time[199]")
+    assert "bars_1h.parquet" in caught.value.message
+
+
 def test_naive_times_in_parquet_are_refused(tmp_path: Path) -> None:
     folder(tmp_path, bars_1h=lambda t: t.assign(open_time=t["open_time"].dt.tz_localize(None)))
     with pytest.raises(DataError) as caught:

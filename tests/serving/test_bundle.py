@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_training import Trained, snapshot
 
 from features.errors import BundleError
-from serving import bundle as bundle_module
 from serving.bundle import (
     Bundle,
     Champion,
@@ -23,7 +23,6 @@ from serving.bundle import (
     write_json,
 )
 from serving.predictor import Predictor
-from small_training import Trained, snapshot
 from training.promotion import load_champion, promote
 
 
@@ -136,7 +135,7 @@ def test_a_lost_file_is_refused(copied: Path, name: str) -> None:
 
 
 def test_no_bundle_at_all_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="manifest.json cannot be read"):
+    with pytest.raises(BundleError, match=r"manifest\.json cannot be read"):
         Predictor.load(tmp_path / "nowhere")
 
 
@@ -202,7 +201,7 @@ def test_run_info_is_outside_the_hash(copied: Path, trained: Trained) -> None:
     assert other.version == trained.result["version"]
     assert other.run.run_id == "another"
     (copied / "run.json").write_text("{")
-    with pytest.raises(BundleError, match="run.json is not readable"):
+    with pytest.raises(BundleError, match=r"run\.json is not readable"):
         Predictor.load(copied)
 
 
@@ -244,7 +243,7 @@ def test_install_is_whole_or_not_at_all(
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(bundle_module.shutil, "copytree", torn)
+        patch.setattr(shutil, "copytree", torn)
         with pytest.raises(OSError, match="disk full"):
             install_bundle(trained.bundle, bundles, "abc")
     assert list(bundles.iterdir()) == []

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_training import LONG
 
 from serving.decision import DecisionParameters, decide, prediction_set
-from small_training import LONG
 
 EXAMPLES = 500 if LONG else 80
 Floats = npt.NDArray[np.float64]
@@ -98,11 +98,11 @@ def test_a_missing_bar_changes_nothing(seed: int) -> None:
 
 def test_margin_and_smoothing_reduce_switches() -> None:
     """Along one window that grows bar by bar, so that its start stays the same."""
-    p, everywhere = drawn(5, 300), np.ones(300, dtype=bool)
+    p, everywhere = drawn(5, 150), np.ones(150, dtype=bool)
 
     def switches(half_life: float, margin: float) -> int:
         path = []
-        for t in range(300):
+        for t in range(150):
             parameters = DecisionParameters(smoothing_bars=t, half_life_bars=half_life, margin=margin)
             path.append(int(decide(p[: t + 1], everywhere[: t + 1], parameters).regime[0]))
         return sum(a != b for a, b in pairwise(path))

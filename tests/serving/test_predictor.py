@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from small_training import GAP, small_histories
 
 from features.errors import DataError
 from features.history import History
 from serving.predictor import Predictor
 from serving.schemas import Answer, PredictRequest
 from serving.window import window_request
-from small_training import GAP, small_histories
 
 STEP = 4 * 3_600_000
 Body = dict[str, Any]

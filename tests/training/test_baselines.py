@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from small_training import LONG, small_histories
 
 from features.history import History
-from small_training import LONG, small_histories
 from training.dataset import Dataset
 from training.models.baselines import CountedAnswers, last_confirmed_label, moving_average_rule
 

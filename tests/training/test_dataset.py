@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from small_training import SYMBOLS, small_histories
 
 from features.errors import NothingUsableError
 from features.history import History
 from features.raw import RawMarket
 from features.sources import load_simulated
-from small_training import SYMBOLS, small_histories
 from training.dataset import Dataset, build_dataset, spell_weights
 from training.pipeline import default_features
 
@@ -108,7 +108,7 @@ def test_one_changed_bit_changes_the_data_hash(dataset: Dataset, column: str) ->
     first, second = small_histories()
     frame = second.frame.copy()
     row = len(frame) // 2
-    frame.iloc[row, frame.columns.get_loc(column)] = np.nextafter(frame[column].iloc[row], np.inf)
+    frame.loc[frame.index[row], column] = np.nextafter(frame[column].iloc[row], np.inf)
     changed = replace(second, frame=frame)
     assert _hash(dataset, (first, changed)) != dataset.data_hash()
     assert _hash(dataset, (first, second)) == dataset.data_hash()

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from small_training import small_histories
 
 from features.errors import TrainingError
 from features.rolling import COVERAGE
-from small_training import small_histories
 from training.dataset import Dataset
 from training.excursion import (
     HORIZON_DAYS,

@@ -15,13 +15,13 @@ import onnx
 import pandas as pd
 import pytest
 from mlflow.entities import Run
+from small_training import Trained, copy_places, new_places, small_histories, small_recipe, snapshot
 
 from features.errors import BearmodeError, NothingUsableError, TrainingError
 from features.history import History
-from small_training import Trained, copy_places, new_places, small_histories, small_recipe, snapshot
 from training import packaging, pipeline
-from training.pipeline import TrainResult, require_classes, train
 from training.dataset import Dataset
+from training.pipeline import TrainResult, require_classes, train
 from training.settings import Places
 from training.tracking import EXPERIMENT, MODEL, Tracker, open_tracker
 
@@ -119,8 +119,8 @@ def test_same_data_code_and_seed_give_the_same_bytes(trained: Trained, tmp_path:
     """Another place, another process state, another time of day: run.json alone differs."""
     places = copy_places(trained.places, tmp_path)
     before = snapshot(places.bundles)
-    for path in sorted(places.bundles.glob("*.walk-forward")) + [trained.bundle.name]:
-        (places.bundles / path).rename(tmp_path / Path(path).name)
+    for path in [*places.bundles.glob("*.walk-forward"), places.bundles / trained.bundle.name]:
+        path.rename(tmp_path / path.name)
     again = train(small_histories(), places, recipe=small_recipe())
     assert again.hash == trained.result["hash"]
     assert again.run_id != trained.result["run_id"]

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_training import LONG
 
 from features.errors import TrainingError
-from small_training import LONG
 from training.splits import WalkForward, purged_blocks
 
 DAY = pd.Timedelta(days=1)
@@ -124,12 +124,12 @@ def test_no_label_that_is_learned_from_overlaps_its_block(
     made = purged_blocks(time, confirmed, known, blocks=blocks, embargo_days=embargo)
     for block in made:
         first, last = time[block.test].min(), confirmed.iloc[block.test].max()
-        for row in block.train:
+        for row in block.train.tolist():
             before = confirmed[row] < first - embargo * DAY
             after = time[row] > last + embargo * DAY
             assert before or after
-        kept = set(block.train) | set(block.test)
-        for row in set(known) - kept:  # and no row is thrown away without need
+        kept = set(block.train.tolist()) | set(block.test.tolist())
+        for row in set(known.tolist()) - kept:  # and no row is thrown away without need
             assert confirmed[row] >= first - embargo * DAY
             assert time[row] <= last + embargo * DAY
     tested = [row for block in made for row in block.test]

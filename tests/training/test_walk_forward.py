@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from small_training import LONG, replaced_after, small_histories, small_markets, small_recipe
 
 from features.errors import TrainingError
 from features.history import History
-from small_training import LONG, replaced_after, small_histories, small_markets, small_recipe
 from training.dataset import Dataset, build_dataset
 from training.excursion import Excursions
 from training.pipeline import default_features
