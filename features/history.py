@@ -298,7 +298,14 @@ class History:
                 f"{self.symbol}: no bar between {since} and {until}; "
                 f"there is {self.time[0]} to {self.time[-1]}"
             )
-        return History(self.symbol, self.interval, self.frame.loc[keep], self.ledger, self.source)
+        frame = self.frame.loc[keep]
+        first, last = self.time[keep][0], self.time[keep][-1]
+        ledger = tuple(
+            entry
+            for entry in self.ledger
+            if entry.start is None or entry.end is None or (entry.start <= last and entry.end >= first)
+        )
+        return History(self.symbol, self.interval, frame, ledger, self.source)
 
     def window(self, end: int, bars: int) -> History:
         """The ``bars`` rows that end with row ``end`` (included): what was known at that close."""

@@ -26,6 +26,8 @@ FloatArray = npt.NDArray[np.float64]
 
 COVERAGE = 0.99
 """A mean over a window stands if at least this share of its bars is there; otherwise it is NaN."""
+RANK_COVERAGE = 0.9
+"""The same for a rank: it looks at a few dozen values, of which one may lie on a missing bar."""
 _RANK_CHUNK = 4096
 
 
@@ -117,8 +119,8 @@ def rolling_rank(values: FloatArray, lags: npt.NDArray[np.int64], *, last: int |
     ----------
     values : ndarray of shape (n_bars,)
     lags : ndarray of int
-        How many bars back each value to compare with lies. NaN unless :data:`COVERAGE` of them
-        are there.
+        How many bars back each value to compare with lies. NaN unless :data:`RANK_COVERAGE` of
+        them are there.
     last : int, optional
         Only the last so many rows are wanted; the others are NaN.
     """
@@ -131,7 +133,7 @@ def rolling_rank(values: FloatArray, lags: npt.NDArray[np.int64], *, last: int |
         current = values[rows, None]
         below = ((earlier < current) + 0.5 * (earlier == current)).sum(axis=1)
         count = np.isfinite(earlier).sum(axis=1)
-        enough = (count >= np.ceil(COVERAGE * len(lags))) & np.isfinite(current[:, 0])
+        enough = (count >= np.ceil(RANK_COVERAGE * len(lags))) & np.isfinite(current[:, 0])
         out[rows] = np.divide(below, count, out=np.full(len(rows), np.nan), where=enough)
     return out
 

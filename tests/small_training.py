@@ -117,7 +117,7 @@ def replaced_after(market: RawMarket, moment: pd.Timestamp, seed: int = 5) -> Ra
     rng = np.random.default_rng(seed)
     bars = market.bars.copy()
     later = (bars["open_time"] + pd.Timedelta(hours=4) >= moment).to_numpy()
-    factor = np.exp(np.cumsum(rng.normal(0.002, 0.05, size=int(later.sum()))))
+    factor = np.exp(np.cumsum(rng.normal(-0.004, 0.05, size=int(later.sum()))))
     for name in ("open", "high", "low", "close"):
         bars.loc[later, name] *= factor
     bars.loc[later, "volume"] *= 3.0
