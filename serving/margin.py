@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -86,7 +86,7 @@ class _TierFile(BaseModel):
 
 @cache
 def _tier_file() -> _TierFile:
-    return _TierFile.model_validate_json(files("serving").joinpath("tiers.json").read_bytes())
+    return _TierFile.model_validate_json(Path(__file__).with_name("tiers.json").read_bytes())
 
 
 def tiers_as_of() -> str:

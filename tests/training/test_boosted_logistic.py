@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import pytest
+from small_training import LONG
 
 from features.errors import TrainingError
 from training.models import boosted_logistic
@@ -145,3 +150,50 @@ def test_two_fits_give_the_same_bits() -> None:
     (one, (X, _)), (two, _) = fitted(), fitted()
     assert one.booster.model_to_string() == two.booster.model_to_string()
     assert np.array_equal(one.log_odds(X), two.log_odds(X))
+
+
+SIDE_BY_SIDE = """
+from concurrent.futures import ThreadPoolExecutor
+import lightgbm as lgb
+from test_boosted_logistic import SETTINGS, exact_in_single, rows
+
+X, y = rows(n=3000)
+
+def fit(_):
+    raw = lgb.train(SETTINGS.boosting(), lgb.Dataset(X, y), 2)
+    return {exact_in_single(raw, X).model_to_string() for _ in range(6)}
+
+alone = fit(0)
+with ThreadPoolExecutor(4) as pool:
+    print({one == alone for one in pool.map(fit, range(COUNT))})
+"""
+
+
+def test_fits_side_by_side_give_the_bits_of_one_alone() -> None:
+    """In a process of its own: a number of threads that differs between calls crashes LightGBM."""
+    code = SIDE_BY_SIDE.replace("COUNT", "4000" if LONG else "60")
+    here = Path(__file__).parent
+    path = os.pathsep.join(map(str, (here.parents[1], here.parent, here)))
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (found.returncode, found.stdout) == (0, "{True}\n"), found.stderr
+
+
+def test_a_fit_asks_for_one_number_of_threads_throughout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the crash above comes from, seen every time."""
+    asked: list[object] = []
+    original = lgb.Booster.predict
+
+    def watched(booster: lgb.Booster, *arguments: object, **options: object) -> object:
+        asked.append(options.get("num_threads"))
+        return original(booster, *arguments, **options)
+
+    monkeypatch.setattr(lgb.Booster, "predict", watched)
+    fitted()
+    assert asked == [SETTINGS.threads] * 2
+    assert SETTINGS.boosting()["num_threads"] == SETTINGS.threads

@@ -136,7 +136,7 @@ def test_thresholds_rounded_to_the_nearest_do_not_pass(
 ) -> None:
     """Without the rewrite the converter's rounding sends rows the other way; the proof sees it."""
 
-    def as_it_came(booster: lgb.Booster, _X: Float32Array) -> lgb.Booster:
+    def as_it_came(booster: lgb.Booster, _X: Float32Array, **_options: int) -> lgb.Booster:
         return booster
 
     monkeypatch.setattr(boosted_logistic, "exact_in_single", as_it_came)

@@ -128,7 +128,7 @@ class BoostedLogistic:
         self._fit_base(X, y, weight)
         data = lgb.Dataset(X, y, weight=weight, init_score=self.base_log_odds(X), free_raw_data=True)
         booster = lgb.train(self.settings.boosting(), data, self.settings.rounds)
-        self.booster = exact_in_single(booster, X)
+        self.booster = exact_in_single(booster, X, threads=self.settings.threads)
         return self
 
     def _fit_base(self, X: Float32Array, y: npt.NDArray[np.int8], weight: FloatArray) -> None:
@@ -178,7 +178,7 @@ class BoostedLogistic:
         return self.base_log_odds(X) + trees
 
 
-def exact_in_single(booster: lgb.Booster, X: Float32Array) -> lgb.Booster:
+def exact_in_single(booster: lgb.Booster, X: Float32Array, *, threads: int = 1) -> lgb.Booster:
     """Rewrite a booster so that single precision loses nothing.
 
     Every threshold becomes the largest float32 not above it: for float32 ``x``, ``x <= t`` is
@@ -186,6 +186,9 @@ def exact_in_single(booster: lgb.Booster, X: Float32Array) -> lgb.Booster:
     NEAREST float32 sends rows that lie on them elsewhere. Every leaf becomes the nearest multiple
     of 2**-20: float32 sums of those are exact in any order while they stay below 16. The rewritten
     booster is the one that is evaluated.
+
+    LightGBM keeps one number of threads for the whole process: while models are fitted side by side,
+    a prediction that asks for another number than they do ends in a crash. Hence ``threads``.
 
     Raises
     ------
@@ -211,7 +214,8 @@ def exact_in_single(booster: lgb.Booster, X: Float32Array) -> lgb.Booster:
     text = re.sub(r"(?m)^tree_sizes=.*\n", "", booster.model_to_string())  # byte counts of the old text
     text = re.sub(r"(?m)^(threshold=)(.+)$", floored, text)
     before, after = (
-        np.asarray(one.predict(X, raw_score=True)) for one in (booster, lgb.Booster(model_str=text))
+        np.asarray(one.predict(X, raw_score=True, num_threads=threads))
+        for one in (booster, lgb.Booster(model_str=text))
     )
     if not np.array_equal(before, after):
         raise TrainingError("flooring the thresholds to float32 changed a prediction")
