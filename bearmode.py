@@ -140,7 +140,7 @@ def predict(
     path: PathOption = None,
     bundle: BundleOption = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", help="ISO time, UTC; the last bar's close by default.")
+        str | None, typer.Option("--as-of", help="ISO time, UTC: answer as of then; now by default.")
     ] = None,
     json: JsonOption = None,
 ) -> None:
@@ -159,8 +159,9 @@ def serve(
 ) -> None:
     """Serve the champion over HTTP, in the foreground."""
     from serving.server import serve as job
+    from training.settings import Places
 
-    raise typer.Exit(job(host=host, port=port, bundle=bundle))
+    raise typer.Exit(job(host=host, port=port, bundle=bundle, bundles_dir=Places.load().bundles))
 
 
 @app.command()

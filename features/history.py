@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,33 @@ STALE_AFTER_HOURS = {"funding": 24, "open_interest": 48, "positioning": 48, "fea
 """A joined value older than this at the bar's close is NaN, and named in the ledger."""
 
 FloatArray = npt.NDArray[np.float64]
+
+
+class Range(NamedTuple):
+    """What a joined value may be; outside it, it is no value of its kind."""
+
+    low: float
+    high: float
+    words: str
+
+
+_MONEY = Range(0.0, 1e18, "zero or more, in USD")
+RANGES: dict[str, Range] = {
+    "funding_rate": Range(-0.1, 0.1, "a fraction per interval between -0.1 and 0.1"),
+    "funding_interval_hours": Range(1.0, 24.0, "hours between 1 and 24"),
+    "open_interest": Range(1e-9, 1e18, "more than zero, in USD"),
+    **{name: _MONEY for name in POSITIONING_COLUMNS if name != "lsr_global"},
+    "lsr_global": Range(0.0, 1e6, "a ratio, zero or more"),
+    "fear_greed": Range(0.0, 100.0, "a number between 0 and 100"),
+}
+"""Ranges of the joined columns; the exchanges' own funding caps are 0.02 and less."""
+
+
+def out_of_range(name: str, values: FloatArray) -> npt.NDArray[np.bool_]:
+    """Flag values that are there and cannot be meant."""
+    allowed = RANGES[name]
+    there = ~np.isnan(values)
+    return np.asarray(there & ~((values >= allowed.low) & (values <= allowed.high)))
 
 
 def check_bars(
@@ -226,10 +254,12 @@ class History:
         *,
         source: str = "request",
         now: pd.Timestamp | None = None,
+        last: int | None = None,
     ) -> History:
         """Build a history from joined columns, as a request sends them.
 
-        Columns that are not there become NaN; bars that are not there become rows of NaN.
+        Columns that are not there become NaN; bars that are not there become rows of NaN. With
+        ``last`` only that many bars of the grid are kept.
 
         Raises
         ------
@@ -239,13 +269,22 @@ class History:
         check_bars(time, columns, interval, now=now)
         names = [*REQUIRED_COLUMNS, *(name for name in OPTIONAL_COLUMNS if name in columns)]
         table = {name: columns.get(name, np.full(len(time), np.nan)) for name in names}
-        for name in names[len(PRICE_COLUMNS) :]:
-            if np.isinf(table[name]).any():
-                row = int(np.argmax(np.isinf(table[name])))
-                raise HistoryError(f"{name}[{row}] is infinite", code="bad_value", field=f"{name}[{row}]")
+        for name in names[len(PRICE_COLUMNS) + 1 :]:
+            wrong = out_of_range(name, table[name])
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                raise HistoryError(
+                    f"{name}[{row}] is {table[name][row]}, expected {RANGES[name].words}",
+                    code="bad_value",
+                    field=f"{name}[{row}]",
+                    hint="send null where the value is not known",
+                )
         index = time.as_unit("ms")
         frame = pd.DataFrame(table, index=index)
         delta = interval_delta(interval)
+        if last is not None:
+            frame = frame.loc[index > index[-1] - last * delta]
+            index = pd.DatetimeIndex(frame.index)
         if len(index) != (index[-1] - index[0]) // delta + 1:
             frame = frame.reindex(pd.date_range(index[0], index[-1], freq=delta, unit="ms"))
         frame.index.name = "time"
@@ -335,12 +374,21 @@ def _join(
     age = np.full(len(grid), np.inf)
     age[there] = (grid[there].asi8 - known.asi8[row[there]]) / 3_600_000
     fresh = age <= STALE_AFTER_HOURS[subject]
+    refused: list[LedgerEntry] = []
     for name in names:
-        values = ordered[name].to_numpy(np.float64)
+        values = ordered[name].to_numpy(np.float64, copy=True)
+        wrong = out_of_range(name, values)
+        if wrong.any():
+            values[wrong] = np.nan
+            refused.append(
+                LedgerEntry("refused_value", name, count=int(wrong.sum()), detail=f"not {RANGES[name].words}")
+            )
         frame[name] = np.where(fresh, values[np.maximum(row, 0)], np.nan)
     limit = f"older than {STALE_AFTER_HOURS[subject]} h at the close"
-    return _runs(grid, ~there, "no_data", subject, "not yet published") + _runs(
-        grid, there & ~fresh, "stale_value", subject, limit
+    return (
+        refused
+        + _runs(grid, ~there, "no_data", subject, "not yet published")
+        + _runs(grid, there & ~fresh, "stale_value", subject, limit)
     )
 
 

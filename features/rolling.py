@@ -24,7 +24,7 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 
-COVERAGE = 0.99
+COVERAGE = 0.95
 """A mean over a window stands if at least this share of its bars is there; otherwise it is NaN."""
 RANK_COVERAGE = 0.9
 """The same for a rank: it looks at a few dozen values, of which one may lie on a missing bar."""

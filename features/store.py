@@ -69,6 +69,24 @@ class Store:
         finally:
             lock.release()
 
+    def check_source(self, market: RawMarket) -> dict[str, object] | None:
+        """Refuse to mix sources; gives what the store says of the symbol now.
+
+        Raises
+        ------
+        DataError
+            If the store holds the symbol from another source.
+        """
+        before = self._current(market.symbol, market.interval)
+        if before is not None and before["source"] != market.source:
+            raise DataError(
+                f"{market.symbol}: {self.root} holds it from source {before['source']!r}, "
+                f"not {market.source!r}",
+                code="mixed_sources",
+                hint="use another --store, or remove the symbol's folder",
+            )
+        return before
+
     def write(self, market: RawMarket) -> int:
         """Add a symbol's tables; rows of the same time are replaced, others stay.
 
@@ -87,14 +105,7 @@ class Store:
             If the store holds the symbol from another source: simulated and real rows never mix.
         """
         folder = self.root / market.symbol / market.interval
-        before = self._current(market.symbol, market.interval)
-        if before is not None and before["source"] != market.source:
-            raise DataError(
-                f"{market.symbol}: {self.root} holds it from source {before['source']!r}, "
-                f"not {market.source!r}",
-                code="mixed_sources",
-                hint="use another --store, or remove the symbol's folder",
-            )
+        before = self.check_source(market)
         generation = uuid.uuid4().hex[:12]
         staging = folder / f".{generation}"
         staging.mkdir(parents=True)

@@ -53,12 +53,13 @@ HAIRCUTS = {
     "stale_window": 0.90,
     "model_stale": 0.80,
     "model_expired": 0.80,
+    "regime_lags": 0.0,
     "no_volatility": 0.0,
     "no_excursion_short": 0.0,
     "no_excursion_long": 0.0,
 }
 """Factors on the leverage of the formula, by name; the last two touch one side only."""
-_INPUT_HAIRCUTS = ("funding_missing", "open_interest_missing", "stale_window")
+_INPUT_HAIRCUTS = ("funding_missing", "open_interest_missing", "stale_window", "regime_lags")
 UNKNOWN_EXCURSION = 1.0
 """Stands for a move that cannot be measured: the whole price."""
 _LARGEST_LOG_MOVE = 10.0  # exp() of it is still a number that JSON can carry
@@ -86,6 +87,8 @@ class AdviceParameters(BaseModel):
     excursion_short, excursion_long : list of list of float, shape (4 regimes, B)
         Adverse log move within the horizon / (sigma_day x sqrt(horizon_days)) at the survival
         level; null or NaN where there was too little data.
+    volatility_floor : float
+        Lowest volatility of a day that was seen in training; calmer markets count as that calm.
     stale_after_days, expires_after_days : int
         Age of the model, since the end of its training data.
     """
@@ -99,6 +102,7 @@ class AdviceParameters(BaseModel):
     volatility_edges: list[Annotated[float, Field(allow_inf_nan=False)]]
     excursion_short: Excursions
     excursion_long: Excursions
+    volatility_floor: float = Field(0.0, ge=0, lt=1)
     stale_after_days: int = Field(100, ge=1)
     expires_after_days: int = Field(200, ge=1)
 

@@ -169,7 +169,9 @@ class Predictor:
                 field=f"time[{len(time) - 1}]",
                 hint="time is each bar's CLOSE; leave the forming bar out",
             )
-        history = History.from_columns(request.symbol, request.interval, time, columns)
+        history = History.from_columns(
+            request.symbol, request.interval, time, columns, last=self.manifest.window_bars
+        )
         extra = ["context_not_used"] if request.context else []
         return self.answer(history, as_of=as_of, account=request.account, extra=extra)
 
@@ -193,7 +195,8 @@ class Predictor:
         reason = self._refusal(rows, 0)
         if reason is not None:
             raise _refused(reason, window, self.manifest.window_bars)
-        return self._answer(history.symbol, rows, 0, as_of=as_of, account=account, extra=extra or [])
+        extra = [*(extra or []), *self._other_source(history)]
+        return self._answer(history.symbol, rows, 0, as_of=as_of, account=account, extra=extra)
 
     def replay(
         self, history: History, since: pd.Timestamp, until: pd.Timestamp | None
@@ -217,10 +220,11 @@ class Predictor:
         end = int(wanted[-1]) + 1
         part = History(history.symbol, history.interval, history.frame.iloc[start:end], (), history.source)
         rows = self._rows(part, len(wanted))
+        other = self._other_source(history)
         for row, time in enumerate(rows.time):
             reason = self._refusal(rows, row)
             if reason is None:
-                yield AnsweredRow(time, self._answer(history.symbol, rows, row), None)
+                yield AnsweredRow(time, self._answer(history.symbol, rows, row, extra=other), None)
             else:
                 yield AnsweredRow(time, None, reason)
 
@@ -258,6 +262,11 @@ class Predictor:
             degraded=degraded,
         )
 
+    def _other_source(self, history: History) -> list[str]:
+        """Name a source other than the one that the model learned from; a request does not tell."""
+        same = history.source in {"request", self.manifest.data_source}
+        return [] if same else ["other_data_source"]
+
     def _refusal(self, rows: _Rows, row: int) -> str | None:
         """Why a bar has no answer, or ``None``."""
         if np.isnan(rows.missing_bars[row]):
@@ -287,6 +296,9 @@ class Predictor:
         p = vector.tolist()
         likely = [Regime(index) for index in prediction_set(vector, manifest.decision.set_level)]
         degraded = [name for name, flags in rows.degraded if flags[row]]
+        if regime not in likely:  # the smoothing has not caught up with a jump
+            likely.append(regime)
+            degraded.append("regime_lags")
         if rows.missing_bars[row] > 0:
             degraded.append("missing_bars")
         if symbol not in manifest.symbols:
@@ -302,7 +314,11 @@ class Predictor:
         if manifest.data_source == "simulated":
             degraded.append("model_trained_on_simulated_data")
         degraded += extra or []
-        market = MarketState(symbol=symbol, **{name: float(v[row]) for name, v in rows.markets.items()})
+        numbers = {name: float(values[row]) for name, values in rows.markets.items()}
+        if 0 < numbers["sigma_day"] < manifest.advice.volatility_floor:
+            numbers["sigma_day"] = manifest.advice.volatility_floor
+            degraded.append("volatility_below_training")
+        market = MarketState(symbol=symbol, **numbers)
         advice = advise(
             regime=regime,
             probabilities=p,

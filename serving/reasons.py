@@ -20,6 +20,7 @@ _HAIRCUT_WORDS = {
     "stale_window": "the window is out of date",
     "model_stale": "the model is stale",
     "model_expired": "the model has expired",
+    "regime_lags": "price has jumped and the answered regime has not caught up",
     "no_volatility": "there is no volatility to measure by",
     "no_excursion_short": "there is too little data on moves against a short",
     "no_excursion_long": "there is too little data on moves against a long",
@@ -138,8 +139,11 @@ def reasons(
     text = [_of_regime(regime, probabilities), _of_signals(readings, confirmed=confirmed)]
     text += [_of_bias(regime, advice, market), *_of_leverage(advice), *_of_funding(advice)]
     if advice.position and advice.position.danger:
+        distance = advice.position.distance
         text.append(
-            f"The open position is liquidated {max(0.0, advice.position.distance):.1%} away: "
+            "The last close is beyond the liquidation price of the open position."
+            if distance <= 0
+            else f"The open position is liquidated {distance:.1%} away: "
             "nearer than the adverse move to reckon with."
         )
     return [*text, *_of_model(degraded)]

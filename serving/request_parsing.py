@@ -44,7 +44,7 @@ class PredictRequestBody(PredictRequest):
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
         """Validate a body; a refusal is carried, not raised."""
         body = json_data.encode() if isinstance(json_data, str) else bytes(json_data)
-        members = body.count(b":")
+        members = body.count(b'":')
         if members > MAX_MEMBERS:
             text = f"the body has {members:,} names in its objects, expected at most {MAX_MEMBERS:,}"
             return cls._refused(RequestRefusedError(422, text, hint="send less context"))

@@ -43,8 +43,11 @@ def _none_as_nan(values: object) -> object:
     return values
 
 
-Column = Annotated[list[float], BeforeValidator(_none_as_nan), Field(max_length=MAX_BARS)]
+Number = Annotated[float, Field(strict=True)]
+Column = Annotated[list[Number], BeforeValidator(_none_as_nan), Field(max_length=MAX_BARS)]
 """One value a bar; null where missing."""
+Amount = Annotated[float, Field(strict=True, ge=1e-9, le=1e15)]
+"""Money or a price, in a range that arithmetic bears."""
 
 UnixMilliseconds = Annotated[int, Field(strict=True, ge=0, le=4_102_444_800_000)]
 Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,24}$")]
@@ -71,17 +74,17 @@ class OpenPosition(_Strict):
     """A position that is open now."""
 
     side: Literal["short", "long"]
-    notional: float = Field(gt=0, description="position size at entry, quote currency", allow_inf_nan=False)
-    entry: float = Field(gt=0, description="entry price", allow_inf_nan=False)
-    leverage: float = Field(gt=0, le=150, description="notional / isolated margin", allow_inf_nan=False)
+    notional: Amount = Field(description="position size at entry, quote currency")
+    entry: Amount = Field(description="entry price")
+    leverage: Number = Field(gt=0, le=150, description="notional / isolated margin")
 
 
 class Account(_Strict):
     """What the advice may count with. Without it, tier 1 and no sizes."""
 
-    equity: float = Field(gt=0, description="account equity, quote currency", allow_inf_nan=False)
-    risk_per_trade: float = Field(0.01, gt=0, le=0.02, description="share of equity one position may lose")
-    leverage_cap: float = Field(5.0, gt=0, le=5, description="may only lower the cap of 5")
+    equity: Amount = Field(description="account equity, quote currency")
+    risk_per_trade: Number = Field(0.01, gt=0, le=0.02, description="share of equity one position may lose")
+    leverage_cap: Number = Field(5.0, gt=0, le=5, description="may only lower the cap of 5")
     exchange: Literal["binance", "okx"] = "binance"
     position: OpenPosition | None = None
 

@@ -66,7 +66,7 @@ class Dataset:
 
     @property
     def usable(self) -> npt.NDArray[np.bool_]:
-        """Rows to learn from and to score: sampled, labelled, with a bar and its longest look-back."""
+        """Rows to learn from and to score: sampled, labelled, with a bar."""
         return self.sampled & (self.y >= 0) & self.present
 
     @property

@@ -41,11 +41,14 @@ class Excursions:
         sigma_day x sqrt(horizon). Hindsight: uses the bars of the horizon, known at its end.
     volatility_ratio : ndarray
         log(7-day / 60-day volatility) at the bar; causal.
+    sigma_day : ndarray
+        Volatility of one day at the bar; causal.
     """
 
     short: FloatArray
     long: FloatArray
     volatility_ratio: FloatArray
+    sigma_day: FloatArray
 
 
 def hindsight_excursions(history: History) -> Excursions:
@@ -63,6 +66,7 @@ def hindsight_excursions(history: History) -> Excursions:
         np.where(np.isfinite(short), short, np.nan),
         np.where(np.isfinite(long), long, np.nan),
         state["volatility_ratio"],
+        state["sigma_day"],
     )
 
 
@@ -123,6 +127,7 @@ def fit_advice(
         survival_level=SURVIVAL_LEVEL,
         horizon_days=HORIZON_DAYS,
         volatility_edges=edges.tolist(),
+        volatility_floor=round(float(excursions.sigma_day[usable].min()), 8),
         excursion_short=tables["short"],
         excursion_long=tables["long"],
     )

@@ -43,13 +43,18 @@ def fetch(
         If options, files or store make no sense; the store is then as it was.
     """
     start, end = parse_date(since, "since"), parse_date(until, "until")
-    markets = [
-        _cut(market, start, end)
-        for market in load_raw(source, parse_symbols(symbols), path=path, interval=interval)
-    ]
+    names = parse_symbols(symbols)
+    real = [name for name in names if source == "simulated" and not name.startswith("SIM")]
+    if real:
+        raise UsageError(
+            f"a simulated market may not bear the name {real[0]}", field="symbols", hint="begin it with SIM"
+        )
+    markets = [_cut(market, start, end) for market in load_raw(source, names, path=path, interval=interval)]
     histories = [History.from_raw(market) for market in markets]
     store = Store(places.store)
     with store.writing():
+        for market in markets:
+            store.check_source(market)
         held = {market.symbol: store.write(market) for market in markets}
     for history in histories:
         typer.echo(

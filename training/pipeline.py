@@ -8,6 +8,7 @@ temporary folder, the run is logged, the model registered, and only then is the 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from features.catalog import CATALOG
@@ -24,6 +26,7 @@ from features.errors import TrainingError
 from features.history import History
 from features.raw import interval_delta
 from features.regimes import REGIMES
+from serving.bundle import VERSION_DIGITS, write_json
 from training.dataset import Dataset, build_dataset
 from training.environment import environment, environment_tags
 from training.figures import confusion_figure, regime_figure, reliability_figure
@@ -61,6 +64,8 @@ class TrainResult:
         Training rows of the final fit.
     parity : float
         Largest difference between graph and model.
+    skipped_folds : tuple of str
+        Half-years that were not walked, and why.
     """
 
     version: str
@@ -72,6 +77,7 @@ class TrainResult:
     report: Report
     rows: int
     parity: float
+    skipped_folds: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -116,11 +122,13 @@ def train(
     TrainingError
         If the data do not carry an honest model, with what is missing.
     """
+    require_one_source(histories)
     features = default_features()
     recipe = recipe or default_recipe(features)
     dataset = build_dataset(histories, features)
     require_classes(dataset)
-    folds = walkable(dataset, recipe)
+    skipped: list[str] = []
+    folds = walkable(dataset, recipe, skipped.append)
     total = len(folds) + STEPS_BESIDE_FOLDS
     progress("excursions", total)
     excursions = concatenated_excursions(dataset)
@@ -133,6 +141,7 @@ def train(
         staged = Path(temporary) / "bundle"
         hashes = (dataset.data_hash(), dataset.feature_hash())
         tracker.log(run, parameters=_parameters(dataset, recipe, hashes), tags=environment_tags())
+        tracker.log(run, tags={"bearmode/skipped_folds": "; ".join(skipped)})
         tracker.log_dataset(
             run,
             name=symbols,
@@ -176,8 +185,9 @@ def train(
         )
         progress("registry", total)
         _log_results(tracker, run, report, dataset, walk, packaged)
-        registered = tracker.register(run, packaged.graph, dataset.X[every[:2]])
-        bundle = install(staged, places.bundles, packaged.hash)
+        bundle, registered = _install_and_register(
+            tracker, run, staged, places, packaged, dataset.X[every[:2]], created
+        )
         tracker.log(run, tags={"bearmode/bundle": packaged.hash, "bearmode/registered_version": registered})
         if promote_it:
             promote(places.bundles, packaged.hash)
@@ -192,7 +202,27 @@ def train(
         report=report,
         rows=len(every),
         parity=packaged.parity.largest_difference,
+        skipped_folds=tuple(skipped),
     )
+
+
+def require_one_source(histories: list[History]) -> None:
+    """Refuse to learn from simulated and real history at once.
+
+    Raises
+    ------
+    TrainingError
+        With the symbols of each source.
+    """
+    sources: dict[str, list[str]] = {}
+    for history in histories:
+        sources.setdefault(history.source, []).append(history.symbol)
+    if len(sources) > 1:
+        shown = "; ".join(f"{name}: {', '.join(symbols)}" for name, symbols in sorted(sources.items()))
+        raise TrainingError(
+            f"history of more than one source cannot be pooled ({shown})",
+            hint="name the symbols with --symbols",
+        )
 
 
 def require_classes(dataset: Dataset) -> None:
@@ -217,6 +247,33 @@ def require_classes(dataset: Dataset) -> None:
             f"the history never shows {', '.join(missing)}: a model cannot answer what it has not seen",
             hint="use a longer history or more symbols",
         )
+
+
+def _install_and_register(
+    tracker: Tracker,
+    run: Any,
+    staged: Path,
+    places: Places,
+    packaged: Packaged,
+    example: npt.NDArray[np.float32],
+    created: str,
+) -> tuple[Path, str]:
+    """Put the bundle in place, then into the registry; where the registry fails, take it away again."""
+    version = packaged.hash[:VERSION_DIGITS]
+    new = not (places.bundles / version).exists()
+    bundle = install(staged, places.bundles, packaged.hash)
+    try:
+        registered = tracker.register(run, packaged.graph, example)
+    except BaseException:
+        if new:
+            shutil.rmtree(bundle, ignore_errors=True)
+            shutil.rmtree(walk_forward_folder(bundle), ignore_errors=True)
+        raise
+    write_json(
+        bundle / "run.json",
+        {"run_id": run.info.run_id, "created_at": created, "registered_version": registered},
+    )
+    return bundle, registered
 
 
 def _parameters(dataset: Dataset, recipe: Recipe, hashes: tuple[str, str]) -> dict[str, object]:
@@ -258,7 +315,7 @@ def _log_fold(tracker: Tracker, parent: Any, walk: Walk, dataset: Dataset) -> No
                 "trained_until": fitted.trained_until.isoformat(),
             },
             metrics={
-                "temperature": fitted.temperature,
+                "calibration/temperature": fitted.temperature,
                 "decision/half_life_bars": fitted.decision.half_life_bars,
                 "decision/margin": fitted.decision.margin,
                 **{

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_module
 from pathlib import Path
 
+import pandas as pd
 import typer
 
 from features.errors import NothingUsableError
@@ -51,7 +52,7 @@ def predict_command(
                 f"{symbol}: no bar closes by {moment}, the first one at {history.time[0]}", field="as-of"
             )
         history = history.window(keep - 1, keep)
-    answer = predictor.answer(history, as_of=moment)
+    answer = predictor.answer(history, as_of=pd.Timestamp.now(tz="UTC") if moment is None else moment)
     for line in read_out(answer):
         typer.echo(line, err=True)
     body = answer.model_dump(mode="json")

@@ -85,7 +85,8 @@ def replay(
     -------
     pandas.DataFrame
         A row for every bar asked for; ``regime`` is null where there is no answer, with
-        ``reason``. ``in_sample`` is true where the model was fitted on labels at or after the bar.
+        ``reason``. ``in_sample`` is true where the model had seen the bar or its labels' prices: at
+        or before the end of what it was trained on.
     """
     rows: list[dict[str, object]] = []
     for history in histories:
@@ -161,6 +162,6 @@ def _flat(symbol: str, row: AnsweredRow, predictor: Predictor | None) -> dict[st
         "available": None if answer is None else answer.available,
         "degraded": None if answer is None else ",".join(answer.degraded),
         "model_version": None if predictor is None else predictor.version,
-        "in_sample": training is not None and row.time <= pd.Timestamp(training.last_label),
+        "in_sample": training is not None and row.time <= pd.Timestamp(training.trained_until),
         "reason": row.reason,
     }

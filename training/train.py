@@ -62,6 +62,8 @@ def main(
 def show(result: TrainResult) -> None:
     """Print what a run made."""
     print_report(result.report)
+    for fold in result.skipped_folds:
+        typer.echo(f"not walked, {fold}")
     typer.echo(
         f"model {result.version}: {result.rows:,} training rows, ONNX within {result.parity:.1e} of the "
         f"model; registered as bearmode version {result.registered_version}"

@@ -137,6 +137,7 @@ def concatenated_excursions(dataset: Dataset) -> Excursions:
         np.concatenate([part.short for part in parts]),
         np.concatenate([part.long for part in parts]),
         np.concatenate([part.volatility_ratio for part in parts]),
+        np.concatenate([part.sigma_day for part in parts]),
     )
 
 
@@ -174,8 +175,10 @@ def walk_forward(
         yield fold, fitted, walk
 
 
-def walkable(dataset: Dataset, recipe: Recipe) -> list[Fold]:
-    """Folds in which every symbol has enough training rows.
+def walkable(
+    dataset: Dataset, recipe: Recipe, skipped: Callable[[str], None] = lambda _fold: None
+) -> list[Fold]:
+    """Folds in which every symbol has enough training rows; ``skipped`` is told of the others.
 
     Raises
     ------
@@ -191,6 +194,9 @@ def walkable(dataset: Dataset, recipe: Recipe) -> list[Fold]:
         return [name for name, rows in zip(dataset.symbols, count, strict=True) if rows < needed]
 
     ready = [fold for fold in folds if not late(fold)]
+    for fold in folds:
+        if late(fold):
+            skipped(f"{fold.name}: too little history of {', '.join(late(fold))}")
     if not ready:
         raise TrainingError(
             f"no fold has {recipe.min_symbol_days:.0f} days of labels in every symbol; too little in "

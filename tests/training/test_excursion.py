@@ -70,7 +70,10 @@ def test_an_outcome_that_was_not_known_changes_nothing(
     def disturbed(rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Excursions:
         factor = np.where(rows, rng.uniform(2, 5, len(rows)), 1.0)
         return Excursions(
-            excursions.short * factor, excursions.long * factor, excursions.volatility_ratio + rows
+            excursions.short * factor,
+            excursions.long * factor,
+            excursions.volatility_ratio + rows,
+            excursions.sigma_day * factor,
         )
 
     assert fit_advice(disturbed(~known), walk.regime, known, dataset.time, 42) == before

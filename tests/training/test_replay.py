@@ -108,8 +108,10 @@ def test_each_bar_is_answered_by_its_half_year_s_model_which_saw_nothing_of_it(
     assert not later["in_sample"].any()
 
 
-def test_the_champion_is_in_sample_up_to_its_last_label(champion: pd.DataFrame, predictor: Predictor) -> None:
-    last = pd.Timestamp(predictor.manifest.training.last_label)
+def test_the_champion_is_in_sample_as_far_as_it_saw(champion: pd.DataFrame, predictor: Predictor) -> None:
+    last = pd.Timestamp(predictor.manifest.training.trained_until)
+    # labels use prices of the 20 days after their bar
+    assert last > pd.Timestamp(predictor.manifest.training.last_label) + pd.Timedelta(days=19)
     assert (champion["in_sample"] == (champion["time"] <= last)).all()
     assert champion["in_sample"].any()
     assert not champion["in_sample"].all()

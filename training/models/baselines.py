@@ -33,7 +33,7 @@ class CountedAnswers:
         counts = np.zeros((kinds, classes))
         np.add.at(counts, (answer, y), 1.0)
         prior = np.bincount(y, minlength=classes) / len(y)
-        table = counts + PRIOR_WEIGHT * np.maximum(prior, 1e-3)
+        table = counts + PRIOR_WEIGHT * prior
         self.table: FloatArray = table / table.sum(axis=1, keepdims=True)
 
     def probabilities(self, answer: npt.NDArray[np.int64]) -> FloatArray:
