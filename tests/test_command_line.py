@@ -305,7 +305,7 @@ def test_replay_of_another_bundle(run: Run, at_home: Trained, tmp_path: Path) ->
 def test_predict_answers_in_json_on_stdout_and_in_words_beside_it(
     run: Run, at_home: Trained, predictor: Predictor, tmp_path: Path
 ) -> None:
-    ended = run("predict", "SIMBTC", "--json", "answer.json")
+    ended = run("predict", "SIMBTC", "--as-of", "2023-03-14T20:00:00Z", "--json", "answer.json")
     assert ended.code == 0, ended.err
     body = json.loads(ended.out)
     assert json.loads((tmp_path / "answer.json").read_text()) == body
@@ -313,6 +313,9 @@ def test_predict_answers_in_json_on_stdout_and_in_words_beside_it(
     assert Answer.model_validate(body) == answer
     assert ended.err.startswith("SIMBTC at 2023-03-14 20:00 UTC: ")
     assert answer.disclaimer in ended.err
+    now = json.loads(run("predict", "SIMBTC").out)
+    assert {"stale_window", "model_expired"} <= set(now["degraded"])
+    assert now["advice"]["leverage"] <= 1
 
 
 def test_predict_as_of_knows_nothing_later(run: Run, at_home: Trained, predictor: Predictor) -> None:

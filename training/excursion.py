@@ -16,7 +16,7 @@ from features.bars import FloatArray
 from features.errors import TrainingError
 from features.history import History
 from features.regimes import REGIMES
-from features.rolling import rolling_max, rolling_min
+from features.rolling import rolling_max, rolling_min, rolling_sum
 from serving.advice import AdviceParameters
 from serving.market import market_states
 
@@ -56,8 +56,10 @@ def hindsight_excursions(history: History) -> Excursions:
     horizon = HORIZON_DAYS * history.per_day
     state = market_states(history, len(history))
     log_close = np.log(state["close"])
-    ahead_high = _ahead(rolling_max(np.log(history.column("high")), horizon, 0), horizon)
-    ahead_low = _ahead(rolling_min(np.log(history.column("low")), horizon, 0), horizon)
+    whole = np.isfinite(rolling_sum(history.column("close"), horizon, 0))  # a missing bar may hide the worst
+    highest = np.where(whole, rolling_max(np.log(history.column("high")), horizon, 0), np.nan)
+    lowest = np.where(whole, rolling_min(np.log(history.column("low")), horizon, 0), np.nan)
+    ahead_high, ahead_low = _ahead(highest, horizon), _ahead(lowest, horizon)
     with np.errstate(divide="ignore", invalid="ignore"):
         unit = state["sigma_day"] * np.sqrt(HORIZON_DAYS)
         short = np.maximum(0.0, ahead_high - log_close) / unit

@@ -113,7 +113,7 @@ def test_a_value_is_stale_after_its_limit_and_the_ledger_says_so(
     subject: str, column: str, value: str, hours: int
 ) -> None:
     known = utc("2024-03-01 05:00")
-    table = pd.DataFrame({"time": pd.DatetimeIndex([known]), value: [3.0]})
+    table = pd.DataFrame({"time": pd.DatetimeIndex([known]), value: [0.05]})
     if subject == "funding":
         table["funding_interval_hours"] = 8.0
     made = History.from_raw(with_table(bare(96), subject, table))

@@ -75,13 +75,13 @@ def test_short_windows_agree_with_plain_loops(kind: str, values: FloatArray, n: 
 
 
 @pytest.mark.parametrize("kind", ROLLING)
-@pytest.mark.parametrize("missing", [0, 1, 2, 3, 4])
-def test_a_window_of_200_stands_with_198_values_and_not_with_197(kind: str, missing: int) -> None:
+@pytest.mark.parametrize("missing", [0, 1, 10, 11, 12])
+def test_a_window_of_200_stands_with_190_values_and_not_with_189(kind: str, missing: int) -> None:
     values = sparse(450, list(range(210, 210 + missing)))
     got = ROLLING[kind](values, 200, 77)
     np.testing.assert_allclose(got, slow(kind, values, 200), rtol=1e-12, atol=1e-12)
     if kind in {"mean", "max", "min"}:
-        assert math.isfinite(got[300]) == (missing <= 2)
+        assert math.isfinite(got[300]) == (missing <= 10)
 
 
 def test_the_coverage_bound_is_the_exact_fraction_for_every_window_in_use() -> None:

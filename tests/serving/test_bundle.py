@@ -113,7 +113,7 @@ def test_a_flipped_byte_of_the_manifest_is_refused_where_it_was_promoted(
         (lambda m: m["features"].pop(), r"model.onnx maps .*63.*, the manifest says .*62"),
         (lambda m: m["features"].reverse(), "golden"),
         (lambda m: m["files"].pop("golden.json"), "golden.json has SHA-256"),
-        (lambda m: m["decision"].update(set_level=0.05), "golden window"),
+        (lambda m: m["decision"].update(set_level=1.0), "golden window"),
         (lambda m: m["training"].update(trained_until="2020-01-01T00:00:00Z"), "golden window"),
         (lambda m: m["advice"].update(survival_level=0.9), "golden window"),
         (lambda m: m.update(data_source="files"), "golden window"),

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 from small_training import GAP, small_histories
 
-from features.errors import DataError
+from features.errors import DataError, HistoryError
 from features.history import History
+from serving.bundle import Bundle
 from serving.predictor import Predictor
 from serving.schemas import Answer, PredictRequest
 from serving.window import window_request
@@ -299,3 +301,72 @@ def test_a_replay_of_an_empty_span_has_no_rows(predictor: Predictor, history: Hi
     after = history.time[-1] + pd.Timedelta(days=1)
     assert list(predictor.replay(history, after, None)) == []
     assert list(predictor.replay(history, history.time[9], history.time[9])) == []
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("open_interest", 0.0),
+        ("open_interest", -1.0),
+        ("funding_rate", 50.0),
+        ("funding_rate", -0.11),
+        ("funding_interval_hours", -8.0),
+        ("funding_interval_hours", 0.0),
+    ],
+)
+def test_a_joined_value_that_cannot_be_meant_is_refused(
+    predictor: Predictor, body: Body, column: str, value: float
+) -> None:
+    values = list(body[column])
+    values[7] = value
+    request = PredictRequest.model_validate(body | {column: values})
+    with pytest.raises(HistoryError) as caught:
+        predictor.predict(request, now=pd.Timestamp("2030-01-01", tz="UTC"))
+    assert (caught.value.code, caught.value.field) == ("bad_value", f"{column}[7]")
+
+
+@pytest.mark.parametrize("value", ["1.0", True, "NaN"])
+def test_a_number_is_a_number(body: Body, value: object) -> None:
+    with pytest.raises(ValidationError):
+        PredictRequest.model_validate(body | {"close": [value, *body["close"][1:]]})
+
+
+def test_a_regime_that_lags_behind_a_jump_stands_aside(predictor: Predictor, body: Body) -> None:
+    """The answered regime is always in the prediction set; where it was added, leverage is 0 by name."""
+    slow = Predictor(Bundle(predictor.bundle.folder))
+    decision = slow.manifest.decision.model_copy(update={"margin": 0.9, "set_level": 0.3})
+    slow.bundle.manifest = slow.manifest.model_copy(update={"decision": decision})
+    lagged = 0
+    for factor in (0.25, 0.4, 2.5, 4.0):
+        jumped = dict(body)
+        for name in ("open", "high", "low", "close"):
+            jumped[name] = [*body[name][:-2], *(value * factor for value in body[name][-2:])]
+        answer = ask(slow, jumped)
+        assert answer.regime in answer.prediction_set
+        if "regime_lags" in answer.degraded:
+            lagged += 1
+            assert answer.advice.leverage_short == answer.advice.leverage_long == 0
+            assert {cut.name: cut.factor for cut in answer.advice.haircuts}["regime_lags"] == 0
+    assert lagged, "no jump outran the smoothing: the test shows nothing"
+
+
+def test_a_market_calmer_than_any_seen_counts_as_the_calmest_seen(predictor: Predictor, body: Body) -> None:
+    calm = dict(body)
+    start = body["close"][0]
+    for name in ("open", "high", "low", "close"):
+        calm[name] = [start * (value / start) ** 1e-3 for value in body[name]]
+    answer = predictor.predict(PredictRequest.model_validate(calm), now=pd.Timestamp("2030", tz="UTC"))
+    assert "volatility_below_training" in answer.degraded
+    steps = {step.name: step.value for step in answer.advice.calculation}
+    assert steps["volatility_day"] == predictor.manifest.advice.volatility_floor > 0
+
+
+def test_a_hole_before_the_window_costs_nothing(predictor: Predictor, body: Body) -> None:
+    """A stray bar of 1970 is cut off, not filled up to."""
+    stray = {name: [values[0], *values] for name, values in body.items() if isinstance(values, list)}
+    stray["time"] = [0, *body["time"]]
+    answer = predictor.predict(
+        PredictRequest.model_validate(body | stray), now=pd.Timestamp("2030", tz="UTC")
+    )
+    plain = predictor.predict(PredictRequest.model_validate(body), now=pd.Timestamp("2030", tz="UTC"))
+    assert answer == plain

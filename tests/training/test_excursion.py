@@ -108,7 +108,8 @@ def test_the_table_covers_what_it_was_made_from(dataset: Dataset, excursions: Ex
 
 
 def test_coverage_counts_by_loops(excursions: Excursions, walk: Walk) -> None:
-    rows = np.flatnonzero((walk.fold >= 0) & np.isfinite(excursions.short))[::17]
+    known = np.isfinite(excursions.short) & np.isfinite(excursions.volatility_ratio)
+    rows = np.flatnonzero((walk.fold >= 0) & known)[::17]
     table = walk.models[0].advice.model_copy(
         update={
             "excursion_short": [[0.2 + 0.1 * r + 0.05 * b for b in range(3)] for r in range(4)],

@@ -67,7 +67,7 @@ def test_one_parent_run_with_a_nested_run_for_each_fold(trained: Trained) -> Non
     assert {run.data.tags["mlflow.parentRunId"] for run in nested} == {parent.info.run_id}
     assert {run.info.status for run in (parent, *nested)} == {"FINISHED"}
     for run in nested:
-        assert {"cv/log_loss", "cv/macro_f1", "temperature"} <= set(run.data.metrics)
+        assert {"cv/log_loss", "cv/macro_f1", "calibration/temperature"} <= set(run.data.metrics)
     metrics = parent.data.metrics
     report = trained.result["report"]["models"]
     assert metrics["oos/log_loss"] == pytest.approx(report["model"]["log_loss"])
