@@ -95,12 +95,13 @@ def regimes(
     store: StoreOption = None,
     interval: IntervalOption = "1h",
     until: UntilOption = None,
+    json: JsonOption = None,
 ) -> None:
     """Write the hindsight regimes of a symbol; null where not confirmed."""
     from training.fetch import write_regimes
     from training.settings import Places
 
-    write_regimes(symbol, out, source, path, Places.load(store=store), interval, until)
+    write_regimes(symbol, out, source, path, Places.load(store=store), interval, until, json)
 
 
 def _train() -> None:
@@ -123,13 +124,16 @@ def replay(
         typer.Option("--walk-forward", help="Answer with the fold's model that could have existed then."),
     ] = False,
     bundle: BundleOption = None,
+    json: JsonOption = None,
 ) -> None:
     """Write what the endpoint would have answered at each bar."""
     from training.replay_command import replay_command
     from training.settings import Places
 
     places = Places.load(store=store)
-    replay_command(symbols, out, source, path, places, since, until, walk_forward=walk_forward, bundle=bundle)
+    replay_command(
+        symbols, out, source, path, places, since, until, walk_forward=walk_forward, bundle=bundle, json=json
+    )
 
 
 @app.command()

@@ -171,6 +171,7 @@ def write_regimes(
     places: Places,
     interval: str,
     until: str | None,
+    json: Path | None = None,
 ) -> None:
     """Write ``time, regime, confirmed_at`` of a symbol: hindsight, null where not confirmed."""
     history = _one(symbol, source, path, places, interval, None, until)
@@ -188,6 +189,11 @@ def write_regimes(
     write_parquet(frame, out)
     share = names[known].value_counts(normalize=True)
     shown = ", ".join(f"{name} {share.get(name, 0.0):.2f}" for name in REGIMES)
+    if json is not None:
+        shares = {name: float(share.get(name, 0.0)) for name in REGIMES}
+        write_json(
+            json, {"symbol": symbol, "bars": len(frame), "confirmed": int(known.sum()), "shares": shares}
+        )
     typer.echo(f"{out}: {len(frame):,} bars, {int(known.sum()):,} with a confirmed regime ({shown})")
 
 

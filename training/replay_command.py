@@ -12,6 +12,7 @@ from features.errors import NothingUsableError, UsageError
 from features.history import History
 from features.parquet import write_parquet
 from features.sources import load_raw, parse_date, parse_symbols
+from serving.bundle import write_json
 from training.replay import replay, replay_models
 from training.settings import Places
 
@@ -29,6 +30,7 @@ def replay_command(
     *,
     walk_forward: bool,
     bundle: Path | None = None,
+    json: Path | None = None,
 ) -> None:
     """Replay some symbols into a Parquet file.
 
@@ -66,6 +68,18 @@ def replay_command(
         )
     write_parquet(frame, out)
     answered = int(frame["regime"].notna().sum())
+    if json is not None:
+        unanswered = frame.loc[frame["regime"].isna(), "reason"].value_counts()
+        write_json(
+            json,
+            {
+                "bars": len(frame),
+                "answered": answered,
+                "in_sample": int(frame["in_sample"].sum()),
+                "reasons": {str(reason): int(count) for reason, count in unanswered.items()},
+                "models": sorted(set(frame["model_version"].dropna())),
+            },
+        )
     typer.echo(
         f"{out}: {len(frame):,} bars, {answered:,} answered, {int(frame['in_sample'].sum()):,} in sample"
     )
