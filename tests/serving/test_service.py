@@ -82,7 +82,16 @@ def test_health_metrics_and_documents(http: httpx.Client) -> None:
     metrics = http.get("/metrics").text
     assert 'endpoint="/v1/predict"' in metrics
     assert "/no/such/path" not in metrics
-    schemas = http.get("/docs.json").json()["components"]["schemas"]
+    document = http.get("/docs.json").json()
+    assert document["info"]["title"] == "bearmode"
+    answers = document["paths"]["/v1/predict"]["post"]["responses"]
+    assert set(answers) >= {"200", "400", "413", "415", "422", "429", "503", "504"}
+    for status, one in answers.items():
+        schema = str(one["content"]["application/json"]["schema"])
+        assert ("ErrorBody" in schema) == (status != "200")
+    assert {"ErrorBody", "ErrorDetail"} <= set(document["components"]["schemas"])
+    assert "get" in document["paths"]["/v1/model"]
+    schemas = document["components"]["schemas"]
     names = " ".join(schemas)
     for name in ("PredictRequest", "Answer", "Advice", "Survival"):
         assert name in names
