@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from features.bar_rules import POSITIONING_COLUMNS, PRICE_COLUMNS, check_bars
 from features.errors import DataError, HistoryError, NothingUsableError, UsageError
-from features.history import POSITIONING_COLUMNS, PRICE_COLUMNS, check_bars
 from features.raw import INTERVALS, LedgerEntry, RawMarket, interval_delta
 
 __all__ = ["TABLES", "TableFormat", "load_files"]

@@ -11,8 +11,9 @@ from histories import LONG, FloatArray, bar_table, frame_bits, history, raw_mark
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.bar_rules import check_bars
 from features.errors import HistoryError, NothingUsableError, UsageError
-from features.history import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, History, check_bars
+from features.history import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, History
 from features.raw import INTERVALS, LedgerEntry, RawMarket
 
 MILLISECOND = pd.Timedelta(milliseconds=1)

@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 from histories import LONG, history, raw_market, with_table
 
+from features.bar_rules import PRICE_COLUMNS
 from features.catalog import CATALOG, feature_names
 from features.declaration import Feature
-from features.history import PRICE_COLUMNS, History
+from features.history import History
 from features.pipeline import feature_matrix, feature_table
 from features.raw import INTERVALS, bars_per_day
 
