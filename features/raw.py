@@ -6,11 +6,12 @@ The tables stay as they came (real settlements, real publication times); joining
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
 
-__all__ = ["INTERVALS", "LedgerEntry", "RawMarket", "bars_per_day", "interval_delta"]
+__all__ = ["INTERVALS", "LedgerEntry", "RawMarket", "Series", "bars_per_day", "interval_delta"]
 
 INTERVALS: dict[str, int] = {"1h": 1, "4h": 4, "1d": 24}
 """Supported bar intervals and their hours."""
@@ -55,6 +56,22 @@ class LedgerEntry:
 
 
 @dataclass(frozen=True)
+class Series:
+    """One optional signal.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        ``time`` (UTC, when the value was KNOWN) and ``value`` (float64).
+    stale_after_hours : float
+        A value older than this at a bar's close does not join it.
+    """
+
+    table: pd.DataFrame
+    stale_after_hours: float = 48.0
+
+
+@dataclass(frozen=True)
 class RawMarket:
     """The raw tables of one symbol. All times tz-aware UTC.
 
@@ -74,13 +91,17 @@ class RawMarket:
         ``time, open_interest_value``; USD, ``time`` is when the value was known.
     positioning : pandas.DataFrame or None
         ``time`` (when known) and any of ``liq_long_usd, liq_short_usd, lsr_global,
-        taker_buy_usd, taker_sell_usd``.
+        taker_buy_usd, taker_sell_usd`` (daily sums in USD; ratio of accounts) and, from 5-minute
+        sources, ``lsr_top_accounts, lsr_top_positions, taker_ratio``.
     fear_greed : pandas.DataFrame or None
         ``time`` (when known: the day's end), ``fear_greed`` (0 to 100).
     source : str
-        ``files``, ``simulated``, ... ; the answer says ``simulated`` wherever it matters.
+        The venue of the rows: ``binance``, ``okx``, ``bybit``, or ``files``, ``simulated``; rows of
+        different venues never mix, and the answer says ``simulated`` wherever it matters.
     ledger : tuple of LedgerEntry
         What the source itself left out.
+    extras : mapping of str to Series
+        Optional signals by name: ``put_call``, ``exchange_inflow``, a user's own.
     """
 
     symbol: str
@@ -92,6 +113,7 @@ class RawMarket:
     fear_greed: pd.DataFrame | None = None
     source: str = "files"
     ledger: tuple[LedgerEntry, ...] = field(default=())
+    extras: Mapping[str, Series] = field(default_factory=dict)
 
 
 def interval_delta(interval: str) -> pd.Timedelta:
