@@ -13,12 +13,15 @@ import typer
 
 from features.command_line import (
     IntervalOption,
+    NoPromoteOption,
     PathOption,
+    SchedulerOption,
     SinceOption,
     SourceOption,
     StoreOption,
     SymbolsOption,
     UntilOption,
+    WorkersOption,
     run,
 )
 
@@ -34,6 +37,22 @@ OutOption = Annotated[Path, typer.Option("--out", help="Parquet file to write.")
 JsonOption = Annotated[
     Path | None, typer.Option("--json", help="Write the result for programs.", show_default=False)
 ]
+ArchiveUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--archive-url",
+        help="A mirror of the Binance public archive; BEARMODE_ARCHIVE_URL.",
+        show_default=False,
+    ),
+]
+ExchangeUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--exchange-url",
+        help="In place of the exchange's own base URL; BEARMODE_EXCHANGE_URL.",
+        show_default=False,
+    ),
+]
 BundleOption = Annotated[
     Path | None, typer.Option("--bundle", help="This bundle instead of the champion.", show_default=False)
 ]
@@ -41,13 +60,55 @@ BundleOption = Annotated[
 
 @app.command()
 def fetch(
-    source: Annotated[str, typer.Option("--source", help="files or simulated.")],
+    source: Annotated[
+        str | None,
+        typer.Option("--source", help="archive, exchange, files or simulated.", show_default=False),
+    ] = None,
     symbols: SymbolsOption = "",
     path: PathOption = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            help="Names in your files: bars.open_time=ts,bars.close=last,...",
+            show_default=False,
+        ),
+    ] = None,
+    archive_url: ArchiveUrlOption = None,
+    exchange: Annotated[
+        str | None,
+        typer.Option("--exchange", help="binanceusdm (the default), okx or bybit.", show_default=False),
+    ] = None,
+    exchange_url: ExchangeUrlOption = None,
+    signal: Annotated[
+        list[str] | None,
+        typer.Option("--signal", help="fear_greed, or name=FILE; may be repeated.", show_default=False),
+    ] = None,
+    available_after: Annotated[
+        str | None,
+        typer.Option(
+            "--available-after",
+            help="How long after its stamp a value of --signal name=FILE was known: 1d, 8h.",
+            show_default=False,
+        ),
+    ] = None,
+    stale_after: Annotated[
+        str | None,
+        typer.Option(
+            "--stale-after",
+            help="Age at which a value of --signal name=FILE joins no bar any more; 2d by default.",
+            show_default=False,
+        ),
+    ] = None,
+    recheck: Annotated[
+        bool, typer.Option("--recheck", help="Ask for every checksum again, not only the newest.")
+    ] = False,
     store: StoreOption = None,
     interval: IntervalOption = "1h",
     since: SinceOption = None,
     until: UntilOption = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
     json: JsonOption = None,
 ) -> None:
     """Bring history into the store."""
@@ -57,12 +118,88 @@ def fetch(
     job(
         source,
         symbols,
-        Places.load(store=store),
+        Places.load(store=store, archive_url=archive_url, exchange_url=exchange_url),
         path=path,
         interval=interval,
         since=since,
         until=until,
+        exchange=exchange,
+        columns=columns,
+        signals=signal or (),
+        available_after=available_after,
+        stale_after=stale_after,
+        recheck=recheck,
+        workers=workers,
+        scheduler=scheduler,
         json=json,
+    )
+
+
+@app.command()
+def update(
+    symbols: Annotated[str, typer.Argument(help="Comma-separated; all of the store by default.")] = "",
+    store: StoreOption = None,
+    archive_url: ArchiveUrlOption = None,
+    exchange_url: ExchangeUrlOption = None,
+    until: UntilOption = None,
+    archive: Annotated[bool, typer.Option(help="Ask the archive for whole past days.")] = True,
+    exchange: Annotated[bool, typer.Option(help="Ask the exchange for what is newer.")] = True,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Bring every symbol of the store up to now."""
+    from training.settings import Places
+    from training.update import update as job
+
+    job(
+        symbols,
+        Places.load(store=store, archive_url=archive_url, exchange_url=exchange_url),
+        until=until,
+        archive=archive,
+        exchange=exchange,
+        workers=workers,
+        scheduler=scheduler,
+        json=json,
+    )
+
+
+@app.command()
+def audit(
+    symbols: Annotated[str, typer.Argument(help="Comma-separated; all of the store by default.")] = "",
+    store: StoreOption = None,
+    interval: IntervalOption = "1h",
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Write a page with a picture of coverage.", show_default=False),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            help="Compare with another source: files (with --path), simulated, or a store.",
+            show_default=False,
+        ),
+    ] = None,
+    path: PathOption = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Examine the store: coverage, gaps, outliers, staleness, disagreement."""
+    from training.audit_command import audit as job
+    from training.settings import Places
+
+    job(
+        symbols,
+        Places.load(store=store),
+        interval=interval,
+        json=json,
+        html=html,
+        against=against,
+        path=path,
+        workers=workers,
+        scheduler=scheduler,
     )
 
 
@@ -79,7 +216,7 @@ def history(
     json: JsonOption = None,
 ) -> None:
     """Write the joined table of a symbol, and print its gap ledger."""
-    from training.fetch import write_history
+    from training.history_command import write_history
     from training.settings import Places
 
     places = Places.load(store=store)
@@ -98,16 +235,28 @@ def regimes(
     json: JsonOption = None,
 ) -> None:
     """Write the hindsight regimes of a symbol; null where not confirmed."""
-    from training.fetch import write_regimes
+    from training.history_command import write_regimes
     from training.settings import Places
 
     write_regimes(symbol, out, source, path, Places.load(store=store), interval, until, json)
 
 
-def _train() -> None:
-    from training.train import main as train
+@app.command()
+def train(
+    symbols: SymbolsOption = "",
+    source: SourceOption = None,
+    path: PathOption = None,
+    store: StoreOption = None,
+    interval: IntervalOption = "1h",
+    since: SinceOption = None,
+    until: UntilOption = None,
+    no_promote: NoPromoteOption = False,
+    json: JsonOption = None,
+) -> None:
+    """Train on history, prove the model, register it, make it the champion."""
+    from training.train import main as job
 
-    app.command("train")(train)
+    job(symbols, source, path, store, interval, since, until, no_promote, json)
 
 
 @app.command()
@@ -188,7 +337,6 @@ def demo(json: JsonOption = None) -> None:
 
 def main() -> None:
     """Run the command line."""
-    _train()
     run(app)
 
 

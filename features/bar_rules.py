@@ -12,10 +12,27 @@ import pandas as pd
 from features.errors import HistoryError
 from features.raw import INTERVALS, interval_delta
 
-__all__ = ["POSITIONING_COLUMNS", "PRICE_COLUMNS", "RANGES", "Range", "check_bars", "out_of_range"]
+__all__ = [
+    "POSITIONING_COLUMNS",
+    "PRICE_COLUMNS",
+    "RANGES",
+    "SERIES_COLUMNS",
+    "Range",
+    "check_bars",
+    "out_of_range",
+    "range_of",
+]
 
 PRICE_COLUMNS = ("open", "high", "low", "close")
-POSITIONING_COLUMNS = ("liq_long_usd", "liq_short_usd", "lsr_global", "taker_buy_usd", "taker_sell_usd")
+_MONEY_COLUMNS = ("liq_long_usd", "liq_short_usd", "taker_buy_usd", "taker_sell_usd")
+_RATIO_COLUMNS = ("lsr_global", "lsr_top_accounts", "lsr_top_positions", "taker_ratio")
+POSITIONING_COLUMNS = (
+    *("liq_long_usd", "liq_short_usd", "lsr_global", "taker_buy_usd", "taker_sell_usd"),
+    *("lsr_top_accounts", "lsr_top_positions", "taker_ratio"),
+)
+"""Daily sums in USD and the ratio of accounts; then what only 5-minute sources have."""
+SERIES_COLUMNS = ("put_call", "exchange_inflow")
+"""Signals with a name of their own that no source has: they come as a user's series."""
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -29,20 +46,36 @@ class Range(NamedTuple):
 
 
 _MONEY = Range(0.0, 1e18, "zero or more, in USD")
+_RATIO = Range(0.0, 1e6, "a ratio, zero or more")
 RANGES: dict[str, Range] = {
     "funding_rate": Range(-0.1, 0.1, "a fraction per interval between -0.1 and 0.1"),
     "funding_interval_hours": Range(1.0, 24.0, "hours between 1 and 24"),
     "open_interest": Range(1e-9, 1e18, "more than zero, in USD"),
-    **{name: _MONEY for name in POSITIONING_COLUMNS if name != "lsr_global"},
-    "lsr_global": Range(0.0, 1e6, "a ratio, zero or more"),
+    **dict.fromkeys(_MONEY_COLUMNS, _MONEY),
+    **dict.fromkeys(_RATIO_COLUMNS, _RATIO),
     "fear_greed": Range(0.0, 100.0, "a number between 0 and 100"),
+    "put_call": _RATIO,
+    "exchange_inflow": Range(-1e18, 1e18, "an amount, negative where more flows out than in"),
 }
 """Ranges of the joined columns; the exchanges' own funding caps are 0.02 and less."""
+
+_FINITE = Range(-1.7e308, 1.7e308, "a finite number")
+
+
+def range_of(name: str) -> Range:
+    """Range of a joined column; any finite number for a user's own.
+
+    Examples
+    --------
+    >>> range_of("fear_greed").high, range_of("active_addresses").words
+    (100.0, 'a finite number')
+    """
+    return RANGES.get(name, _FINITE)
 
 
 def out_of_range(name: str, values: FloatArray) -> npt.NDArray[np.bool_]:
     """Flag values that are there and cannot be meant."""
-    allowed = RANGES[name]
+    allowed = range_of(name)
     there = ~np.isnan(values)
     return np.asarray(there & ~((values >= allowed.low) & (values <= allowed.high)))
 

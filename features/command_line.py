@@ -13,12 +13,15 @@ from features.errors import BearmodeError
 
 __all__ = [
     "IntervalOption",
+    "NoPromoteOption",
     "PathOption",
+    "SchedulerOption",
     "SinceOption",
     "SourceOption",
     "StoreOption",
     "SymbolsOption",
     "UntilOption",
+    "WorkersOption",
     "run",
 ]
 
@@ -32,8 +35,12 @@ PathOption = Annotated[
     Path | None, typer.Option("--path", help="Folder of --source files.", show_default=False)
 ]
 StoreOption = Annotated[
-    Path | None,
-    typer.Option("--store", help="History store; BEARMODE_STORE, else data/.", show_default=False),
+    str | None,
+    typer.Option(
+        "--store",
+        help="History store, a folder or a URL such as s3://bucket/prefix; BEARMODE_STORE, else data/.",
+        show_default=False,
+    ),
 ]
 IntervalOption = Annotated[str, typer.Option("--interval", help="1h, 4h or 1d.")]
 SinceOption = Annotated[
@@ -41,6 +48,17 @@ SinceOption = Annotated[
 ]
 UntilOption = Annotated[
     str | None, typer.Option("--until", help="ISO date, UTC: bar closes before it.", show_default=False)
+]
+NoPromoteOption = Annotated[bool, typer.Option("--no-promote", help="Register only; the champion stays.")]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Processes; one per core by default.", show_default=False),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler", help="A Dask cluster (tcp://host:port) instead of processes here.", show_default=False
+    ),
 ]
 
 

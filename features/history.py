@@ -7,6 +7,7 @@ lacks is a row of NaN; what is missing or stale is in the ledger by name. Nothin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,19 +15,61 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.bar_rules import POSITIONING_COLUMNS, PRICE_COLUMNS, RANGES, check_bars, out_of_range
+from features.as_of_join import join_as_of, runs
+from features.bar_rules import (
+    POSITIONING_COLUMNS,
+    PRICE_COLUMNS,
+    RANGES,
+    SERIES_COLUMNS,
+    check_bars,
+    out_of_range,
+)
 from features.errors import HistoryError, NothingUsableError, UsageError
 from features.raw import LedgerEntry, RawMarket, bars_per_day, interval_delta
 
-__all__ = ["OPTIONAL_COLUMNS", "REQUIRED_COLUMNS", "History"]
+__all__ = ["OPTIONAL_COLUMNS", "REQUIRED_COLUMNS", "STALE_AFTER_HOURS", "History", "check_series_name"]
 
 REQUIRED_COLUMNS = (*PRICE_COLUMNS, "volume", "funding_rate", "funding_interval_hours", "open_interest")
-OPTIONAL_COLUMNS = (*POSITIONING_COLUMNS, "fear_greed")
+OPTIONAL_COLUMNS = (*POSITIONING_COLUMNS, "fear_greed", *SERIES_COLUMNS)
 
 STALE_AFTER_HOURS = {"funding": 24, "open_interest": 48, "positioning": 48, "fear_greed": 48}
 """A joined value older than this at the bar's close is NaN, and named in the ledger."""
 
+_SERIES_NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
+_NOT_FOR_SERIES = frozenset(
+    {*REQUIRED_COLUMNS, "time", "open_time", "open_interest_value", "symbol", "interval", "as_of", "source"}
+)
+
 FloatArray = npt.NDArray[np.float64]
+
+
+def check_series_name(name: str) -> None:
+    """Refuse a name that an optional signal may not bear.
+
+    Raises
+    ------
+    UsageError
+        For a name of another form, or one that a column of the market bears.
+
+    Examples
+    --------
+    >>> check_series_name("active_addresses")
+    >>> check_series_name("fear_greed")
+    """
+    if not _SERIES_NAME.match(name):
+        raise UsageError(
+            f"{name[:60]!r} is no name of a signal",
+            code="bad_series_name",
+            field="signal",
+            hint="small letters, digits and underscores, a letter first, at most 40: active_addresses",
+        )
+    if name in _NOT_FOR_SERIES:
+        raise UsageError(
+            f"a signal may not bear the name {name!r}: the market's own column does",
+            code="reserved_series_name",
+            field="signal",
+            hint="name it otherwise",
+        )
 
 
 @dataclass(frozen=True)
@@ -39,8 +82,8 @@ class History:
     interval : str
         ``1h``, ``4h`` or ``1d``.
     frame : pandas.DataFrame of shape (n_bars, n_columns)
-        Index ``time`` (bar CLOSE, UTC, full grid); columns :data:`REQUIRED_COLUMNS` and those of
-        :data:`OPTIONAL_COLUMNS` that were there, all float64.
+        Index ``time`` (bar CLOSE, UTC, full grid); columns :data:`REQUIRED_COLUMNS`, those of
+        :data:`OPTIONAL_COLUMNS` that were there, then a user's own series, all float64.
     ledger : tuple of LedgerEntry
         What is missing or stale, by name.
     source : str
@@ -80,22 +123,15 @@ class History:
             raise NothingUsableError(f"{raw.symbol}: there is no bar")
         check_bars(close_time, columns, raw.interval, now=pd.Timestamp.now(tz="UTC"))
         grid = pd.date_range(close_time[0], close_time[-1], freq=delta, name="time", unit="ms")
-        frame = pd.DataFrame(columns, index=close_time).reindex(grid)
-        frame.index.name = "time"
-        present = frame["close"].notna().to_numpy()
+        bars = pd.DataFrame(columns, index=close_time).reindex(grid)
+        present = bars["close"].notna().to_numpy()
         ledger = list(raw.ledger)
-        ledger += _runs(grid, ~present, "missing_bars", "bars", "the source has no bar here")
-        ledger += _join(frame, "funding", raw.funding, ["funding_rate", "funding_interval_hours"])
-        interest = raw.open_interest
-        if interest is not None:
-            interest = interest.rename(columns={"open_interest_value": "open_interest"})
-        ledger += _join(frame, "open_interest", interest, ["open_interest"])
-        if raw.positioning is not None:
-            there = [name for name in POSITIONING_COLUMNS if name in raw.positioning]
-            ledger += _join(frame, "positioning", raw.positioning, there)
-        if raw.fear_greed is not None:
-            ledger += _join(frame, "fear_greed", raw.fear_greed, ["fear_greed"])
-        frame.loc[~present] = np.nan
+        ledger += runs(grid, ~present, "missing_bars", "bars", "the source has no bar here")
+        joined = {str(name): bars[name].to_numpy(np.float64) for name in bars}
+        joined |= _joined_tables(raw, grid, ledger)
+        frame = pd.DataFrame(
+            {name: np.where(present, values, np.nan) for name, values in joined.items()}, index=grid
+        )
         history = cls(raw.symbol, raw.interval, frame, tuple(ledger), raw.source)
         return history.between(since, until)
 
@@ -211,48 +247,48 @@ class History:
         return self.frame.reset_index()
 
 
-def _join(
-    frame: pd.DataFrame, subject: str, table: pd.DataFrame | None, names: Sequence[str]
-) -> list[LedgerEntry]:
-    """Add ``names`` of ``table`` to ``frame`` as of each close; NaN and a ledger entry where stale."""
-    grid = pd.DatetimeIndex(frame.index)
-    if table is None or table.empty or not names:
-        for name in names:
-            frame[name] = np.nan
-        return [LedgerEntry("no_data", subject, grid[0], grid[-1], len(grid), "the source has none of it")]
-    needed = list(names) if subject == "positioning" else [names[0]]
-    ordered = table.dropna(subset=needed, how="all").sort_values("time", kind="stable")
-    ordered = ordered.drop_duplicates("time", keep="last")
-    known = pd.DatetimeIndex(ordered["time"]).as_unit("ms")
-    row = np.asarray(known.searchsorted(grid, side="right")) - 1
-    there = row >= 0
-    age = np.full(len(grid), np.inf)
-    age[there] = (grid[there].asi8 - known.asi8[row[there]]) / 3_600_000
-    fresh = age <= STALE_AFTER_HOURS[subject]
-    refused: list[LedgerEntry] = []
-    for name in names:
-        values = ordered[name].to_numpy(np.float64, copy=True)
-        wrong = out_of_range(name, values)
-        if wrong.any():
-            values[wrong] = np.nan
-            refused.append(
-                LedgerEntry("refused_value", name, count=int(wrong.sum()), detail=f"not {RANGES[name].words}")
-            )
-        frame[name] = np.where(fresh, values[np.maximum(row, 0)], np.nan)
-    limit = f"older than {STALE_AFTER_HOURS[subject]} h at the close"
-    return (
-        refused
-        + _runs(grid, ~there, "no_data", subject, "not yet published")
-        + _runs(grid, there & ~fresh, "stale_value", subject, limit)
-    )
+def _joined_tables(
+    raw: RawMarket, grid: pd.DatetimeIndex, ledger: list[LedgerEntry]
+) -> dict[str, FloatArray]:
+    """Every column that is joined to the bars, in the order of a history."""
+    columns: dict[str, FloatArray] = {}
 
+    def join(subject: str, table: pd.DataFrame | None, names: Sequence[str], together: bool = False) -> None:
+        joined = join_as_of(
+            grid, subject, table, names, stale_after_hours=STALE_AFTER_HOURS[subject], together=together
+        )
+        columns.update(joined.columns)
+        ledger.extend(joined.ledger)
 
-def _runs(
-    grid: pd.DatetimeIndex, flag: npt.NDArray[np.bool_], kind: str, subject: str, detail: str
-) -> list[LedgerEntry]:
-    """One ledger entry for each unbroken run of flagged bars."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], flag, [False])).astype(np.int8)))
-    return [
-        LedgerEntry(kind, subject, grid[first], grid[after - 1], int(after - first), detail)
-        for first, after in zip(edges[::2], edges[1::2], strict=True)
+    join("funding", raw.funding, ["funding_rate", "funding_interval_hours"], together=True)
+    interest = raw.open_interest
+    if interest is not None:
+        interest = interest.rename(columns={"open_interest_value": "open_interest"})
+    join("open_interest", interest, ["open_interest"])
+    replaced = {*(raw.positioning if raw.positioning is not None else ())}
+    replaced |= {"fear_greed"} if raw.fear_greed is not None else set()
+    ledger += [
+        LedgerEntry("ignored_column", name, detail="the series given for it is read instead")
+        for name in sorted(replaced & raw.extras.keys())
     ]
+    if raw.positioning is not None:
+        own = [name for name in POSITIONING_COLUMNS if name in raw.positioning and name not in raw.extras]
+        if own or not replaced & raw.extras.keys():
+            join("positioning", raw.positioning, own)
+    if raw.fear_greed is not None and "fear_greed" not in raw.extras:
+        join("fear_greed", raw.fear_greed, ["fear_greed"])
+    for name in sorted(raw.extras):
+        check_series_name(name)
+        series = raw.extras[name]
+        joined = join_as_of(
+            grid,
+            name,
+            series.table.rename(columns={"value": name}),
+            [name],
+            stale_after_hours=series.stale_after_hours,
+        )
+        columns.update(joined.columns)
+        ledger.extend(joined.ledger)
+    last = [name for name in columns if name not in OPTIONAL_COLUMNS and name not in REQUIRED_COLUMNS]
+    ordered = [name for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS) if name in columns]
+    return {name: columns[name] for name in (*ordered, *last)}

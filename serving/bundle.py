@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from datetime import datetime
@@ -26,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from features.catalog import select
 from features.errors import BearmodeError, BundleError
+from features.json_file import write_json
 from features.raw import bars_per_day
 from features.regimes import LABEL_VERSION, REGIMES
 from serving.advice import AdviceParameters
@@ -219,22 +219,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error.strerror}", hint="train a model first") from error
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write JSON atomically, keys sorted, readable: a reader sees the old file or the new one."""
-    data = json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def write_bundle(

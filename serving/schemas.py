@@ -113,7 +113,12 @@ class PredictRequest(_Strict):
     lsr_global: Column | None = None
     taker_buy_usd: Column | None = None
     taker_sell_usd: Column | None = None
+    lsr_top_accounts: Column | None = Field(None, description="long/short ratio of top traders' accounts")
+    lsr_top_positions: Column | None = Field(None, description="long/short ratio of their positions")
+    taker_ratio: Column | None = Field(None, description="taker buy volume over sell volume")
     fear_greed: Column | None = Field(None, description="0 to 100")
+    put_call: Column | None = Field(None, description="put/call ratio")
+    exchange_inflow: Column | None = Field(None, description="flows into exchanges, negative: out of them")
     context: dict[Symbol, Context] | None = None
     account: Account | None = None
 
@@ -140,7 +145,12 @@ VALUE_COLUMNS: tuple[str, ...] = (
     "lsr_global",
     "taker_buy_usd",
     "taker_sell_usd",
+    "lsr_top_accounts",
+    "lsr_top_positions",
+    "taker_ratio",
     "fear_greed",
+    "put_call",
+    "exchange_inflow",
 )
 
 

@@ -143,7 +143,8 @@ def test_a_locked_store_is_five_and_left_as_it_is(run: Run, tmp_path: Path) -> N
         ended = run("fetch", *SIMULATED, "--symbols", "SIMBTC", "--store", store)
         assert [path.name for path in store.iterdir()] == [".lock"]
     assert ended.code == 5
-    assert ended.err == f"bearmode: another process is writing to {store} (wait until it has ended)\n"
+    hint = "wait until it has ended, or use another --store"
+    assert ended.err == f"bearmode: another process is writing to {store} ({hint})\n"
     assert run("fetch", *SIMULATED, "--symbols", "SIMBTC", "--store", store).code == 0
 
 
@@ -159,7 +160,7 @@ def test_an_unforeseen_error_is_one_line_too(run: Run, monkeypatch: pytest.Monke
     def broken(*_args: object, **_kwargs: object) -> None:
         raise ZeroDivisionError("of all things")
 
-    monkeypatch.setattr("training.fetch.write_history", broken)
+    monkeypatch.setattr("training.history_command.write_history", broken)
     ended = run("history", "SIMBTC", "--out", "x")
     assert ended.code == 1
     assert ended.err == (

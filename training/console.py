@@ -1,17 +1,13 @@
-"""Progress and tables in the terminal; progress goes to stderr, results to stdout."""
+"""Scores as tables in the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from training.report import Report
 
-__all__ = ["print_report", "step_progress"]
+__all__ = ["print_report"]
 
 _COLUMNS = {
     "log_loss": "log loss",
@@ -23,28 +19,6 @@ _COLUMNS = {
     "brier": "Brier",
     "ece": "ECE",
 }
-
-
-@contextmanager
-def step_progress() -> Iterator[Callable[[str, int], None]]:
-    """Show one bar of named steps; gives the function that is told each step as it begins."""
-    columns = (
-        TextColumn("{task.description:<28}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("features and labels", total=None)
-
-        def step(name: str, total: int) -> None:
-            started = progress.tasks[0].total is not None
-            progress.update(task, total=total, description=name, advance=1 if started else 0)
-
-        yield step
-        total = progress.tasks[0].total
-        if total is not None:
-            progress.update(task, completed=total, description="done")
 
 
 def print_report(report: Report) -> None:

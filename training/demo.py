@@ -23,8 +23,8 @@ from serving.bundle import champion, champion_folder, write_json
 from serving.predictor import Predictor
 from serving.schemas import Answer
 from serving.window import window_request
-from training.console import step_progress
 from training.pipeline import train
+from training.progress import step_progress
 from training.settings import Places
 from training.train import show
 from training.words import read_out

@@ -1,31 +1,30 @@
-"""The jobs around history: ``fetch`` into the store, ``history`` and ``regimes`` out to files."""
+"""The command ``fetch``: history from one source into the store."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from features.errors import UsageError
-from features.history import History
-from features.parquet import write_parquet
-from features.raw import RawMarket, interval_delta
-from features.regimes import REGIMES, hindsight_regimes
-from features.sources import load_histories, load_raw, parse_date, parse_symbols
-from features.store import Store
-from serving.bundle import write_json
+from features.errors import BearmodeError, UsageError
+from features.json_file import write_json
+from features.raw import INTERVALS
+from features.sources import SOURCES, parse_date, parse_symbols
+from training.fetch_archive import fetch_archive
+from training.fetch_exchange import fetch_exchange
+from training.fetch_files import fetch_files
+from training.fetch_signals import fetch_signals
+from training.fetched import Fetched, SymbolsFailedError
 from training.settings import Places
 
-__all__ = ["fetch", "one_symbol", "write_history", "write_regimes"]
+__all__ = ["FETCH_SOURCES", "fetch"]
 
-SHOWN = 12
+FETCH_SOURCES = ("archive", "exchange", *SOURCES)
 
 
 def fetch(
-    source: str,
+    source: str | None,
     symbols: str,
     places: Places,
     *,
@@ -33,186 +32,84 @@ def fetch(
     interval: str = "1h",
     since: str | None = None,
     until: str | None = None,
+    exchange: str | None = None,
+    columns: str | None = None,
+    signals: Sequence[str] = (),
+    available_after: str | None = None,
+    stale_after: str | None = None,
+    recheck: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
     json: Path | None = None,
 ) -> None:
-    """Bring raw tables into the store; every symbol is checked before the first is written.
+    """Bring raw tables into the store; a symbol that fails leaves the others whole.
 
     Raises
     ------
     BearmodeError
-        If options, files or store make no sense; the store is then as it was.
+        If options, source or store make no sense, or for what failed once the rest is done.
     """
     start, end = parse_date(since, "since"), parse_date(until, "until")
     names = parse_symbols(symbols)
-    real = [name for name in names if source == "simulated" and not name.startswith("SIM")]
-    if real:
-        raise UsageError(
-            f"a simulated market may not bear the name {real[0]}", field="symbols", hint="begin it with SIM"
-        )
-    markets = [_cut(market, start, end) for market in load_raw(source, names, path=path, interval=interval)]
-    histories = [History.from_raw(market) for market in markets]
-    store = Store(places.store)
-    with store.writing():
-        for market in markets:
-            store.check_source(market)
-        held = {market.symbol: store.write(market) for market in markets}
-    for history in histories:
-        typer.echo(
-            f"{history.symbol}: {len(history):,} bars {history.time[0]:%Y-%m-%d %H:%M} to "
-            f"{history.time[-1]:%Y-%m-%d %H:%M}, {held[history.symbol]:,} in {places.store}"
-        )
-        _show_ledger(history)
-    if json is not None:
-        write_json(
-            json,
-            {
-                history.symbol: {
-                    "bars": len(history),
-                    "held": held[history.symbol],
-                    "ledger": [entry.as_dict() for entry in history.ledger],
-                }
-                for history in histories
-            },
-        )
-
-
-def _cut(market: RawMarket, start: pd.Timestamp | None, end: pd.Timestamp | None) -> RawMarket:
-    """Raw rows whose bar closes in the span; other tables keep what was known before its end."""
+    _check(source, interval, path, exchange, columns, signals, available_after)
     if start is not None and end is not None and start >= end:
         raise UsageError(f"--since {start.date()} is not before --until {end.date()}", field="since")
-    close = market.bars["open_time"] + interval_delta(market.interval)
-    keep = pd.Series(True, index=market.bars.index)
-    if start is not None:
-        keep &= close >= start
-    if end is not None:
-        keep &= close < end
-
-    def known(table: pd.DataFrame | None) -> pd.DataFrame | None:
-        if table is None or end is None:
-            return table
-        return table.loc[table["time"] < end].reset_index(drop=True)
-
-    return RawMarket(
-        market.symbol,
-        market.interval,
-        market.bars.loc[keep].reset_index(drop=True),
-        known(market.funding),
-        known(market.open_interest),
-        known(market.positioning),
-        known(market.fear_greed),
-        market.source,
-        market.ledger,
-    )
-
-
-def one_symbol(text: str) -> list[str]:
-    """Parse the argument of a command that is about one symbol.
-
-    Raises
-    ------
-    UsageError
-        If it names none or several.
-    """
-    names = parse_symbols(text)
-    if len(names) != 1:
-        raise UsageError(f"{text!r} names {len(names)} symbols, expected one", field="symbols")
-    return names
-
-
-def _one(
-    symbol: str,
-    source: str | None,
-    path: Path | None,
-    places: Places,
-    interval: str,
-    since: str | None,
-    until: str | None,
-) -> History:
-    (history,) = load_histories(
-        source,
-        one_symbol(symbol),
-        path=path,
-        store=places.store,
-        interval=interval,
-        since=parse_date(since, "since"),
-        until=parse_date(until, "until"),
-    )
-    return history
-
-
-def write_history(
-    symbol: str,
-    out: Path,
-    source: str | None,
-    path: Path | None,
-    places: Places,
-    interval: str,
-    since: str | None,
-    until: str | None,
-    json: Path | None = None,
-) -> None:
-    """Write the joined table of a symbol and print its gap ledger."""
-    history = _one(symbol, source, path, places, interval, since, until)
-    write_parquet(history.table(), out)
-    typer.echo(
-        f"{out}: {history.symbol}, {len(history):,} bars "
-        f"{history.time[0]:%Y-%m-%d %H:%M} to {history.time[-1]:%Y-%m-%d %H:%M}"
-    )
-    _show_ledger(history)
-    if json is not None:
-        write_json(json, {"symbol": symbol, "ledger": [entry.as_dict() for entry in history.ledger]})
-
-
-def write_regimes(
-    symbol: str,
-    out: Path,
-    source: str | None,
-    path: Path | None,
-    places: Places,
-    interval: str,
-    until: str | None,
-    json: Path | None = None,
-) -> None:
-    """Write ``time, regime, confirmed_at`` of a symbol: hindsight, null where not confirmed."""
-    history = _one(symbol, source, path, places, interval, None, until)
-    labels = hindsight_regimes(history)
-    known = labels["regime"].notna()
-    names = labels["regime"].map(dict(enumerate(REGIMES)), na_action="ignore")
-    frame = pd.DataFrame(
-        {
-            "time": history.time,
-            "regime": names.astype("object").where(known, None).array,
-            "confirmed_at": labels["confirmed_at"].array,
-        }
-    )
-    frame["regime"] = frame["regime"].astype("str")
-    write_parquet(frame, out)
-    share = names[known].value_counts(normalize=True)
-    shown = ", ".join(f"{name} {share.get(name, 0.0):.2f}" for name in REGIMES)
-    if json is not None:
-        shares = {name: float(share.get(name, 0.0)) for name in REGIMES}
-        write_json(
-            json, {"symbol": symbol, "bars": len(frame), "confirmed": int(known.sum()), "shares": shares}
+    fetched: list[Fetched] = []
+    if source == "archive":
+        fetched = fetch_archive(
+            names,
+            places,
+            interval=interval,
+            since=start,
+            until=end,
+            recheck=recheck,
+            workers=workers,
+            scheduler=scheduler,
         )
-    typer.echo(f"{out}: {len(frame):,} bars, {int(known.sum()):,} with a confirmed regime ({shown})")
-
-
-def _show_ledger(history: History) -> None:
-    if not history.ledger:
-        return
-    table = Table(title=f"{history.symbol}: gap ledger", title_justify="left")
-    for name in ("kind", "what", "from", "to", "count", "detail"):
-        table.add_column(name)
-    for entry in history.ledger[:SHOWN]:
-        table.add_row(
-            entry.kind,
-            entry.subject,
-            "" if entry.start is None else f"{entry.start:%Y-%m-%d %H:%M}",
-            "" if entry.end is None else f"{entry.end:%Y-%m-%d %H:%M}",
-            f"{entry.count:,}",
-            entry.detail,
+    elif source == "exchange":
+        fetched = fetch_exchange(
+            names, places, exchange or "binanceusdm", interval=interval, since=start, until=end
         )
-    console = Console(width=118)
-    console.print(table)
-    if len(history.ledger) > SHOWN:
-        console.print(f"... and {len(history.ledger) - SHOWN} more (--json FILE writes all)")
+    elif source is not None:
+        fetched = fetch_files(
+            source, names, places, path=path, interval=interval, since=start, until=end, columns=columns
+        )
+    if signals:
+        fetched += fetch_signals(signals, names, places, available_after, stale_after)
+    if json is not None:
+        write_json(json, {one.symbol: one.as_dict() for one in fetched})
+    failed: dict[str, BearmodeError] = {one.symbol: one.error for one in fetched if one.error is not None}
+    if failed:
+        raise SymbolsFailedError.of(failed, len(fetched))
+    if not fetched:
+        typer.echo("nothing was asked for")
+
+
+def _check(
+    source: str | None,
+    interval: str,
+    path: Path | None,
+    exchange: str | None,
+    columns: str | None,
+    signals: Sequence[str],
+    available_after: str | None,
+) -> None:
+    if source is None and not signals:
+        raise UsageError(f"name a --source ({', '.join(FETCH_SOURCES)}) or a --signal", field="source")
+    if source is not None and source not in FETCH_SOURCES:
+        raise UsageError(
+            f"--source is {source!r}, expected one of {', '.join(FETCH_SOURCES)}", field="source"
+        )
+    if interval not in INTERVALS:
+        raise UsageError(
+            f"--interval is {interval!r}, expected one of {', '.join(INTERVALS)}", field="interval"
+        )
+    for name, value, owner in (
+        ("path", path, "files"),
+        ("columns", columns, "files"),
+        ("exchange", exchange, "exchange"),
+    ):
+        if value is not None and source != owner:
+            raise UsageError(f"--{name} belongs to --source {owner}", field=name)
+    if available_after is not None and not signals:
+        raise UsageError("--available-after belongs to --signal name=FILE", field="available_after")

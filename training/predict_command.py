@@ -12,7 +12,7 @@ from features.errors import NothingUsableError
 from features.sources import load_histories, parse_date
 from serving.bundle import write_json
 from serving.predictor import Predictor
-from training.fetch import one_symbol
+from training.history_command import one_symbol
 from training.promotion import load_champion
 from training.settings import Places
 from training.words import read_out

@@ -9,7 +9,7 @@ import os
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from features.errors import UsageError
 from serving.settings import SETTINGS_FILE
@@ -18,16 +18,33 @@ __all__ = ["Places"]
 
 
 class Places(BaseModel):
-    """Folders of the project, absolute once loaded."""
+    """Folders of the project, absolute once loaded, and the hosts it asks."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    store: Path = Field(Path("data"), description="history store; BEARMODE_STORE, --store")
+    store: Path | str = Field(
+        Path("data"), description="history store, a folder or an fsspec URL; BEARMODE_STORE, --store"
+    )
     bundles: Path = Field(Path("bundles"), description="bundles and champion.json; BEARMODE_BUNDLES")
     mlruns: Path = Field(Path("mlruns"), description="MLflow database and artifacts; BEARMODE_MLRUNS")
 
+    archive_url: str | None = Field(
+        None, description="a mirror of the Binance public archive; BEARMODE_ARCHIVE_URL, --archive-url"
+    )
+    exchange_url: str | None = Field(
+        None, description="base URL in place of the exchange's own; BEARMODE_EXCHANGE_URL, --exchange-url"
+    )
+    fear_greed_url: str | None = Field(
+        None, description="in place of alternative.me's; BEARMODE_FEAR_GREED_URL"
+    )
+
+    @field_validator("store")
     @classmethod
-    def load(cls, **options: Path | None) -> Places:
+    def _folder_or_url(cls, value: Path | str) -> Path | str:
+        return value if "://" in str(value) else Path(value)
+
+    @classmethod
+    def load(cls, **options: Path | str | None) -> Places:
         """Read file and environment; options that are not ``None`` win.
 
         Raises
@@ -55,7 +72,12 @@ class Places(BaseModel):
             raise UsageError(
                 f"{SETTINGS_FILE}: setting {'.'.join(map(str, first['loc']))}: {first['msg']}"
             ) from error
-        return cls(**{name: getattr(places, name).absolute() for name in cls.model_fields})
+        folders = {
+            name: one.absolute()
+            for name in cls.model_fields
+            if isinstance(one := getattr(places, name), Path)
+        }
+        return places.model_copy(update=folders)
 
     @property
     def tracking_uri(self) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from features.command_line import (
     IntervalOption,
+    NoPromoteOption,
     PathOption,
     SinceOption,
     SourceOption,
@@ -19,8 +20,9 @@ from features.command_line import (
 )
 from features.sources import load_histories, parse_date, parse_symbols
 from serving.bundle import write_json
-from training.console import print_report, step_progress
+from training.console import print_report
 from training.pipeline import TrainResult, train
+from training.progress import step_progress
 from training.settings import Places
 
 __all__ = ["main"]
@@ -34,9 +36,7 @@ def main(
     interval: IntervalOption = "1h",
     since: SinceOption = None,
     until: UntilOption = None,
-    no_promote: Annotated[
-        bool, typer.Option("--no-promote", help="Register only; the champion stays.")
-    ] = False,
+    no_promote: NoPromoteOption = False,
     json: Annotated[
         Path | None, typer.Option("--json", help="Write the result for programs.", show_default=False)
     ] = None,

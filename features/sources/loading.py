@@ -11,7 +11,7 @@ import pandas as pd
 from features.errors import UsageError
 from features.history import History
 from features.raw import INTERVALS, RawMarket
-from features.sources.files import load_files
+from features.sources.files import RefusedFile, load_files
 from features.sources.simulated import SIMULATED_SYMBOLS, load_simulated
 from features.store import Store
 
@@ -75,8 +75,10 @@ def load_raw(
     symbols: Sequence[str],
     *,
     path: Path | None = None,
-    store: Path = Path("data"),
+    store: Path | str = "data",
     interval: str = "1h",
+    columns: str | None = None,
+    refused: list[RefusedFile] | None = None,
 ) -> list[RawMarket]:
     """Raw tables of some symbols, from a source or, without one, from the store.
 
@@ -88,8 +90,13 @@ def load_raw(
         Empty: all that the source has.
     path : Path, optional
         Folder of the ``files`` source.
-    store : Path
+    store : Path or str
+        Folder or URL of the store.
     interval : str
+    columns : str, optional
+        Names in the user's files, ``bars.open_time=ts,bars.close=last``.
+    refused : list of RefusedFile, optional
+        Takes the files that could not be read; without it the first of them is an error.
 
     Raises
     ------
@@ -105,7 +112,7 @@ def load_raw(
     if source == "files":
         if path is None:
             raise UsageError("--source files needs --path DIR", field="path")
-        return load_files(path, symbols, interval=interval)
+        return load_files(path, symbols, interval=interval, columns=columns, refused=refused)
     if source == "simulated":
         return load_simulated(list(symbols) or list(SIMULATED_SYMBOLS), interval=interval)
     if source is not None:
@@ -126,7 +133,7 @@ def load_histories(
     symbols: Sequence[str],
     *,
     path: Path | None = None,
-    store: Path = Path("data"),
+    store: Path | str = "data",
     interval: str = "1h",
     since: pd.Timestamp | None = None,
     until: pd.Timestamp | None = None,

@@ -9,7 +9,8 @@ replaces the manifest, so a reader sees the symbol before or after it, never a m
 
 from features.store.change import Change
 from features.store.kinds import KINDS, MARKET_WIDE, Kind, kind_of
-from features.store.manifest import KindState, SourceFile, SymbolState
+from features.store.ledgers import ledger_of
+from features.store.manifest import KindState, SourceFile, SymbolState, milliseconds
 from features.store.store import Store
 
 __all__ = [
@@ -22,4 +23,6 @@ __all__ = [
     "Store",
     "SymbolState",
     "kind_of",
+    "ledger_of",
+    "milliseconds",
 ]

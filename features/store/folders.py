@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -56,11 +57,17 @@ def open_folder(root: Path | str) -> Folder:
     Raises
     ------
     UsageError
-        For a URL whose protocol is not known or not installed.
+        For a URL that names no place, or whose protocol is not known or not installed.
     """
     text = str(root)
     if "://" not in text:
+        if re.match(r"[a-z][a-z0-9+.]+:/", text):
+            raise UsageError(
+                f"the store {text} is neither a folder nor a URL", field="store", hint="s3://bucket/prefix"
+            )
         return LocalFolder(Path(text))
+    if not text.partition("://")[2].strip("/"):
+        raise UsageError(f"the store {text} names no place", field="store", hint="s3://bucket/prefix")
     if text.startswith(("file://", "local://")):
         return LocalFolder(Path(text.partition("://")[2]))
     return RemoteFolder(text)
@@ -134,9 +141,9 @@ class LocalFolder:
     def names(self, below: str = "") -> list[str]:
         """Paths of all files below, relative to the root."""
         found: list[str] = []
+        start = len(str(self.root)) + 1
         for folder, _, files in os.walk(self.root / below):
-            inside = Path(folder).relative_to(self.root)
-            found += [(inside / file).as_posix() for file in files]
+            found += [f"{folder}/{file}"[start:].replace(os.sep, "/") for file in files]
         return sorted(found)
 
     def subfolders(self) -> list[str]:
@@ -185,18 +192,25 @@ class RemoteFolder:
         """
         try:
             yield
-        except (FileNotFoundError, FileExistsError, BearmodeError):
+        except (FileExistsError, BearmodeError):
+            raise
+        except FileNotFoundError as error:
+            if type(error.__cause__).__name__ == "NoSuchBucket":
+                raise self._unreachable(error) from error
             raise
         except Exception as error:
-            raise BearmodeError(
-                f"the store {self.where} cannot be used: {type(error).__name__}: {error}",
-                code="store_unreachable",
-                hint="check the bucket, the credentials and the endpoint",
-            ) from error
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> BearmodeError:
+        return BearmodeError(
+            f"the store {self.where} cannot be used: {type(error).__name__}: {error}",
+            code="store_unreachable",
+            hint="check the bucket, the credentials and the endpoint",
+        )
 
     def get(self, name: str) -> bytes | None:
         """Bytes of one object; ``None`` where it is not there."""
-        with self.reaching(), suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), self.reaching():
             return bytes(self.fs.cat_file(f"{self.root}/{name}"))
         return None
 
@@ -241,7 +255,7 @@ class RemoteFolder:
 
     def names(self, below: str = "") -> list[str]:
         """Names of all objects below."""
-        with self.reaching(), suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), self.reaching():
             found = self.fs.find(f"{self.root}/{below}" if below else self.root)
             start = len(self.root.lstrip("/")) + 1
             return sorted(str(path).lstrip("/")[start:] for path in found)
@@ -249,7 +263,7 @@ class RemoteFolder:
 
     def subfolders(self) -> list[str]:
         """Folders at the top that do not begin with a dot."""
-        with self.reaching(), suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), self.reaching():
             found = self.fs.ls(self.root, detail=True)
             names = [str(entry["name"]).rstrip("/").rpartition("/")[2] for entry in found]
             folders = {name for name, entry in zip(names, found, strict=True) if entry["type"] == "directory"}

@@ -6,9 +6,10 @@ same content gives the same bytes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pandas as pd
@@ -31,10 +32,11 @@ __all__ = [
 
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
+_KIND = re.compile(r"[a-z][a-z0-9_]*")
+_FILE = re.compile(r"[0-9]{4}(-[0-9]{2})?\.[0-9a-f]{16}\.parquet")
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(NamedTuple):
     """What became of one file of a source.
 
     Attributes
@@ -152,8 +154,8 @@ def objects(state: SymbolState) -> set[str]:
     }
 
 
-def loads(content: bytes, where: str) -> SymbolState:
-    """State from the manifest's bytes; ``where`` names it in errors.
+def loads(content: bytes, where: str, symbol: str) -> SymbolState:
+    """State of a symbol from its manifest's bytes; ``where`` names it in errors.
 
     Raises
     ------
@@ -164,7 +166,7 @@ def loads(content: bytes, where: str) -> SymbolState:
         found = orjson.loads(content)
         version = found["schema_version"]
         if version == SCHEMA_VERSION:
-            return _state(found)
+            return _state(found, symbol)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{where} is damaged: {type(error).__name__}: {error}",
@@ -178,10 +180,12 @@ def loads(content: bytes, where: str) -> SymbolState:
     )
 
 
-def _state(found: Mapping[str, Any]) -> SymbolState:
+def _state(found: Mapping[str, Any], symbol: str) -> SymbolState:
+    if found["symbol"] != symbol:
+        raise ValueError(f"it is of {found['symbol']}, not of {symbol}")
     kinds = {
-        name: KindState(
-            {period: Partition(*part) for period, part in sorted(kind["partitions"].items())},
+        _checked(name, _KIND): KindState(
+            {period: _partition(*part) for period, part in sorted(kind["partitions"].items())},
             kind["options"],
         )
         for name, kind in found["kinds"].items()
@@ -195,6 +199,17 @@ def _state(found: Mapping[str, Any]) -> SymbolState:
         for period, file in sorted(periods.items())
     }
     return SymbolState(found["symbol"], found["source"], kinds, ledger, files)
+
+
+def _partition(file: str, rows: int, first: int, last: int) -> Partition:
+    return Partition(_checked(file, _FILE), int(rows), int(first), int(last))
+
+
+def _checked(name: str, form: re.Pattern[str]) -> str:
+    """A name that becomes part of a path, never one that leads elsewhere."""
+    if not form.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of its own")
+    return name
 
 
 def _packed(entry: LedgerEntry) -> list[Any]:

@@ -299,7 +299,7 @@ class Store:
         """Parse a manifest, once for the same bytes."""
         before = self._parsed.get(symbol)
         if before is None or before[0] != content:
-            before = (content, loads(content, self.folder.path(f"{symbol}/{MANIFEST}")))
+            before = (content, loads(content, self.folder.path(f"{symbol}/{MANIFEST}"), symbol))
             self._parsed[symbol] = before
         return before[1]
 

@@ -38,18 +38,25 @@ def encode(kind: Kind, period: str, rows: pd.DataFrame) -> tuple[Partition, byte
         write_page_checksum=True,
     )
     content = sink.getvalue()
-    name = f"{period}.{hashlib.sha256(content).hexdigest()[:16]}.parquet"
+    name = f"{period}.{_hash(content)}.parquet"
     return Partition(name, len(rows), int(stamps[0]), int(stamps[-1])), content
 
 
 def decode(content: bytes, where: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Rows of one partition; ``where`` names it in errors.
+    """Rows of one partition; ``where`` names it in errors, and its name holds the hash of its bytes.
 
     Raises
     ------
     DataError
         If the bytes are not what was written.
     """
+    if _hash(content) != where.split(".")[-2]:
+        # Parquet's own checksums leave out the footer: a column could bear another's name.
+        raise DataError(
+            f"{where} is damaged: its bytes are not those that were written",
+            code="damaged_store",
+            hint="remove the symbol's folder and fetch it again",
+        )
     try:
         return pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True).read(
             columns=None if columns is None else list(columns), use_threads=False
@@ -91,6 +98,10 @@ def cut(kind: Kind, rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     for first, after in zip([0, *edges], [*edges, len(rows)], strict=True):
         year, month = divmod(int(label[first]), 100)
         yield f"{year:04d}-{month:02d}" if month else f"{year:04d}", rows.iloc[first:after]
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _stamps(rows: pd.DataFrame, kind: Kind) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
