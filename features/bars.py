@@ -9,11 +9,15 @@ import numpy.typing as npt
 
 from features.history import History
 from features.raw import interval_delta
-from features.rolling import lag, rolling_max, rolling_mean, rolling_min
+from features.rolling import lag, rolling_max, rolling_mean, rolling_min, rolling_rank
+from features.rolling_regression import rolling_correlation, rolling_trend
 
-__all__ = ["Bars", "FloatArray", "divide"]
+__all__ = ["Bars", "FloatArray", "divide", "flags", "log_ratio", "positive_log"]
 
 FloatArray = npt.NDArray[np.float64]
+
+_ROUNDING = 1e-12
+"""A variance below this share of the mean square is rounding: the values do not move."""
 
 
 def divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
@@ -22,6 +26,24 @@ def divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     ratio = np.full(len(numerator), np.nan)
     np.divide(numerator, denominator, out=ratio, where=good)
     return ratio
+
+
+def log_ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Natural log of the ratio; NaN where either is not a positive finite number."""
+    ratio: FloatArray = np.log(divide(numerator, denominator))
+    return np.where(np.isfinite(ratio), ratio, np.nan)
+
+
+def positive_log(values: FloatArray) -> FloatArray:
+    """Natural log; NaN where the value is not a positive finite number."""
+    log: FloatArray = np.log(np.where((values > 0) & (values < np.inf), values, np.nan))
+    return log
+
+
+def flags(holds: npt.NDArray[np.bool_], *known: FloatArray) -> FloatArray:
+    """1 where something holds, 0 where it does not, NaN where one of the values it needs is missing."""
+    there = np.logical_and.reduce([np.isfinite(values) for values in known])
+    return np.where(there, holds * 1.0, np.nan)
 
 
 class Bars:
@@ -51,6 +73,7 @@ class Bars:
         step = int(interval_delta(history.interval).total_seconds() * 1000)
         self.first = int(history.time[0].value // 1_000_000) // step
         self.size = len(history)
+        self._midnight: npt.NDArray[np.int64] | None = None
 
     def column(self, name: str) -> FloatArray:
         """A column of the history; all NaN where it is not there."""
@@ -75,6 +98,21 @@ class Bars:
         return self.keep("log_close", lambda: np.log(self.column("close")))
 
     @property
+    def log_open(self) -> FloatArray:
+        """Natural log of the open."""
+        return self.keep("log_open", lambda: np.log(self.column("open")))
+
+    @property
+    def log_high(self) -> FloatArray:
+        """Natural log of the high."""
+        return self.keep("log_high", lambda: np.log(self.column("high")))
+
+    @property
+    def log_low(self) -> FloatArray:
+        """Natural log of the low."""
+        return self.keep("log_low", lambda: np.log(self.column("low")))
+
+    @property
     def log_return(self) -> FloatArray:
         """One-bar log return. Look-back 1 bar."""
         return self.keep("log_return", lambda: self.log_close - lag(self.log_close, 1))
@@ -88,6 +126,85 @@ class Bars:
         """Mean over the last ``days``; ``key`` names ``values`` for reuse."""
         n = self.bars(days)
         return self.keep(("mean", key, n), lambda: rolling_mean(values, n, self.first))
+
+    def recent(
+        self,
+        key: object,
+        rolling: Callable[[FloatArray, int, int], FloatArray],
+        values: FloatArray,
+        n: int,
+        *,
+        before: int = 0,
+    ) -> FloatArray:
+        """``rolling(values, n, first)`` of the rows that will be read, NaN in the others.
+
+        For the last step of a feature: take no lag and no rank of it. ``before``: bars that
+        ``rolling`` reads ahead of its window.
+        """
+        start = self._start(n + before)
+
+        def compute() -> FloatArray:
+            if start == 0:
+                return rolling(values, n, self.first)
+            out = np.full(self.size, np.nan)
+            out[start:] = rolling(values[start:], n, self.first + start)
+            return out
+
+        return self.keep((key, n), compute)
+
+    def recent_mean(self, key: str, values: FloatArray, days: float) -> FloatArray:
+        """:meth:`mean` of the rows that will be read: take no lag and no rank of it."""
+        n = self.bars(days)
+        whole = self._kept.get(("mean", key, n))
+        return self.recent(("recent mean", key), rolling_mean, values, n) if whole is None else whole
+
+    def sd(self, key: str, values: FloatArray, days: float) -> FloatArray:
+        """Standard deviation over the last ``days``, of the rows that will be read.
+
+        0 where all values are the same.
+        """
+        mean = self.recent_mean(key, values, days)
+        square = self.recent_mean(f"{key} squared", values**2, days)
+        variance = square - mean**2
+        return np.sqrt(np.where(variance <= _ROUNDING * square, 0.0, variance))
+
+    def zscore(
+        self, key: str, values: FloatArray, days: float, over: float, *, floor: float = 0.0
+    ) -> FloatArray:
+        """Mean over ``days`` less the mean over ``over`` days, in standard deviations of ``over`` days.
+
+        The deviation counts as at least ``floor``; without one, NaN where the values never move.
+        Of the rows that will be read.
+        """
+        gap = self.recent_mean(key, values, days) - self.recent_mean(key, values, over)
+        return divide(gap, np.maximum(self.sd(key, values, over), floor))
+
+    def correlation(self, x: FloatArray, y: FloatArray, days: float) -> FloatArray:
+        """Correlation of ``x`` and ``y`` over the last ``days``, of the rows that will be read."""
+        n = self.bars(days)
+        start = self._start(n)
+        out = np.full(self.size, np.nan)
+        out[start:] = rolling_correlation(x[start:], y[start:], n, self.first + start)
+        return out
+
+    def _start(self, n: int) -> int:
+        """Row from which on bars matter, if only windows of ``n`` bars of the last rows are read."""
+        return 0 if self.last is None else max(0, self.size - self.last - n + 1)
+
+    def rank(self, key: str, values: FloatArray, over: int) -> FloatArray:
+        """Share of its values at the same hour of the last ``over`` days that the current one exceeds.
+
+        Of the rows that will be read.
+        """
+        lags = np.arange(1, over + 1) * self.per_day
+        return self.keep(("rank", key, over), lambda: rolling_rank(values, lags, last=self.last))
+
+    def trend(self, key: str, values: FloatArray, days: float) -> FloatArray:
+        """Signal to noise of the straight line through the last ``days``, at least 3 bars.
+
+        Of the rows that will be read.
+        """
+        return self.recent(("trend", key), rolling_trend, values, max(3, self.bars(days)))
 
     def highest(self, key: str, values: FloatArray, days: float) -> FloatArray:
         """Largest over the last ``days``."""
@@ -117,8 +234,15 @@ class Bars:
             "sigma", lambda: np.sqrt((sum(self.variance(days) for days in (15, 30, 60, 119))) / 4)
         )
 
+    def in_sd(self, move: FloatArray, days: float) -> FloatArray:
+        """A move of log price in standard deviations of a drift over ``days``."""
+        return divide(move, self.sigma * np.sqrt(days))
+
     def day_end(self, values: FloatArray) -> FloatArray:
         """The value at the latest UTC day's end at or before each bar; NaN where that bar lacks it."""
-        since_midnight = (self.first + np.arange(self.size)) % self.per_day
-        row = np.arange(self.size) - since_midnight
-        return np.where(row >= 0, values[np.maximum(row, 0)], np.nan)
+        if self._midnight is None:
+            row = np.arange(self.size)
+            self._midnight = row - (self.first + row) % self.per_day
+        at_end = values[np.maximum(self._midnight, 0)]
+        at_end[self._midnight < 0] = np.nan
+        return at_end

@@ -4,14 +4,36 @@ from __future__ import annotations
 
 from features.declaration import Feature
 from features.errors import UsageError
+from features.exhaustion import exhaustion_features
 from features.funding import funding_features
+from features.funding_calendar import calendar_features
+from features.funding_cost import funding_cost_features
+from features.interest_flows import interest_flow_features
+from features.liquidation_map import liquidation_features
 from features.open_interest import open_interest_features
+from features.positioning import positioning_features
 from features.price import price_features
+from features.sentiment import sentiment_features
+from features.straightness import straightness_features
+from features.volatility import volatility_features
+from features.volume import volume_features
 
 __all__ = ["CATALOG", "feature_names", "longest_lookback", "select"]
 
-CATALOG: tuple[Feature, ...] = (*price_features(), *funding_features(), *open_interest_features())
-"""All features; schema, manifest, documentation and leak sweep read this."""
+CATALOG: tuple[Feature, ...] = (
+    *(*price_features(), *straightness_features()),
+    *exhaustion_features(),
+    *volatility_features(),
+    *volume_features(),
+    *(*funding_features(), *funding_cost_features()),
+    *calendar_features(),
+    *(*open_interest_features(), *interest_flow_features()),
+    *liquidation_features(),
+    *positioning_features(),
+    *sentiment_features(),
+)
+"""All features; documentation and leak sweep read this. What the model reads is chosen apart, in
+:mod:`features.default_set`: to declare a feature here changes no model."""
 
 _BY_NAME = {feature.name: feature for feature in CATALOG}
 

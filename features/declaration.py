@@ -7,7 +7,21 @@ from dataclasses import dataclass
 
 from features.bars import Bars, FloatArray
 
-__all__ = ["Feature"]
+__all__ = ["GROUPS", "Feature"]
+
+GROUPS: dict[str, str] = {
+    "trend": "Where price has been going, and how far",
+    "exhaustion": "How old, how straight and how stretched the move is",
+    "volatility": "How price moves, whichever way",
+    "volume": "What trading says of the move",
+    "funding": "What longs pay shorts",
+    "calendar": "The clock of the contract",
+    "open_interest": "Positions opened and closed",
+    "liquidation_map": "Where open positions would be liquidated (estimated)",
+    "positioning": "Who is on which side, and who is forced out",
+    "sentiment": "How the crowd feels",
+}
+"""Groups of features, in the order of the catalogue, and what each is about."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +33,7 @@ class Feature:
     name : str
         Snake case, unique in the catalogue.
     group : str
-        ``trend``, ``volatility``, ``volume``, ``funding`` or ``open_interest``.
+        One of :data:`GROUPS`.
     lookback_days : float
         Time before the bar that the value may depend on. In bars: ``days x bars per day + 1``,
         the bar itself included.
@@ -32,6 +46,10 @@ class Feature:
     compute : callable
         From :class:`~features.bars.Bars` to float64 of shape (n_bars,); row ``t`` uses bars
         ``<= t``.
+    source : str
+        Where the idea comes from: a paper, an exchange's page, or ``trader practice: ...``.
+    tells : str
+        Which regimes it is meant to tell apart, and how.
     """
 
     name: str
@@ -41,13 +59,15 @@ class Feature:
     inputs: tuple[str, ...]
     words: str
     compute: Callable[[Bars], FloatArray]
+    source: str
+    tells: str
 
     def lookback(self, per_day: int) -> int:
         """Bars that the value may depend on, the bar itself included."""
         return round(self.lookback_days * per_day) + 1
 
     def schema(self, per_day: int) -> dict[str, object]:
-        """What the manifest and the documentation say of it."""
+        """What a bundle's manifest says of it; a bundle is refused where this changed."""
         return {
             "name": self.name,
             "group": self.group,

@@ -11,12 +11,22 @@ from features.bars import Bars, FloatArray
 from features.declaration import Feature
 from features.rolling import rolling_rank
 
-__all__ = ["DEFAULT_RATE", "funding_features", "rate_per_8h"]
+__all__ = [
+    "CARRY",
+    "DEFAULT_RATE",
+    "FUNDING_INPUTS",
+    "PERPETUALS",
+    "TAIL_RATE",
+    "funding_features",
+    "rate_per_8h",
+]
 
 DEFAULT_RATE = 0.0001
 """Where the rate sits while the premium is small: 0.01 % per 8 hours."""
 TAIL_RATE = 0.0005
-_INPUTS = ("funding_rate", "funding_interval_hours")
+PERPETUALS = "He, Manela, Ross, von Wachter (2022), Fundamentals of perpetual futures"
+CARRY = "Schmeling, Schrimpf, Todorov (2023), Crypto carry"
+FUNDING_INPUTS = ("funding_rate", "funding_interval_hours")
 
 
 def rate_per_8h(bars: Bars) -> FloatArray:
@@ -36,9 +46,11 @@ def _level(days: int) -> Feature:
         "funding",
         days,
         "asinh of multiples of the default rate",
-        _INPUTS,
+        FUNDING_INPUTS,
         f"asinh of the mean 8-hour funding rate over {days} d / 0.01 %",
         compute,
+        PERPETUALS,
+        "bull (longs pay) from bear and early relief rally (shorts pay, or nobody)",
     )
 
 
@@ -52,9 +64,11 @@ def _rank(days: int, over: int) -> Feature:
         "funding",
         days + over,
         "share",
-        _INPUTS,
+        FUNDING_INPUTS,
         f"rank of the {days}-day mean rate among its values at the same hour of the last {over} d",
         compute,
+        PERPETUALS,
+        "crowded longs (bull) from crowded shorts (bear, fuel of a relief rally), against the usual of late",
     )
 
 
@@ -68,9 +82,11 @@ def _negative_share(days: int) -> Feature:
         "funding",
         days,
         "share",
-        _INPUTS,
+        FUNDING_INPUTS,
         f"share of the last {days} d in which shorts paid longs",
         compute,
+        CARRY,
+        "bear (shorts crowd in and pay) from bull; fuel of a relief rally",
     )
 
 
@@ -85,9 +101,11 @@ def _tail_share(days: int) -> Feature:
         "funding",
         days,
         "share",
-        _INPUTS,
+        FUNDING_INPUTS,
         f"share of {days} d with a rate above 0.05 % less the share below -0.05 % (per 8 h)",
         compute,
+        CARRY,
+        "an overheated bull from a bear of panics; the default rate says nothing, the tails do",
     )
 
 

@@ -217,16 +217,18 @@ class History:
         if since is None and until is None:
             return self
         if since is not None and until is not None and since >= until:
-            raise UsageError(f"since {since.date()} is not before until {until.date()}", field="since")
+            raise UsageError(f"--since {since.date()} is not before --until {until.date()}", field="since")
         keep = np.ones(len(self), dtype=bool)
         if since is not None:
             keep &= np.asarray(self.time >= since)
         if until is not None:
             keep &= np.asarray(self.time < until)
         if not keep.any():
+            asked = {"from": since, "before": until}
+            span = " and ".join(f"{name} {time:%Y-%m-%d %H:%M}" for name, time in asked.items() if time)
             raise NothingUsableError(
-                f"{self.symbol}: no bar between {since} and {until}; "
-                f"there is {self.time[0]} to {self.time[-1]}"
+                f"{self.symbol}: no bar closes {span}; "
+                f"the bars close from {self.time[0]:%Y-%m-%d %H:%M} to {self.time[-1]:%Y-%m-%d %H:%M}"
             )
         frame = self.frame.loc[keep]
         first, last = self.time[keep][0], self.time[keep][-1]

@@ -8,9 +8,20 @@ from features.bars import Bars, FloatArray, divide
 from features.declaration import Feature
 from features.rolling import lag, rolling_rank
 
-__all__ = ["log_interest", "open_interest_features"]
+__all__ = [
+    "INTEREST",
+    "QUADRANTS",
+    "SCALE_DAYS",
+    "daily_sd",
+    "day_end_price",
+    "interest_change",
+    "log_interest",
+    "open_interest_features",
+]
 
 SCALE_DAYS = 60
+INTEREST = "Hong, Yogo (2012), What does futures market interest tell us"
+QUADRANTS = "trader practice: price and open interest read together"
 
 
 def log_interest(bars: Bars) -> FloatArray:
@@ -23,28 +34,29 @@ def log_interest(bars: Bars) -> FloatArray:
     return bars.keep("log_interest", compute)
 
 
-def _day_end_price(bars: Bars) -> FloatArray:
+def day_end_price(bars: Bars) -> FloatArray:
     """Log close at the latest UTC day's end."""
     return bars.keep("day_end_log_close", lambda: bars.day_end(bars.log_close))
 
 
-def _change(bars: Bars, days: int) -> FloatArray:
+def interest_change(bars: Bars, days: int) -> FloatArray:
+    """Log change of open interest between day ends ``days`` apart."""
     level = log_interest(bars)
     return level - lag(level, bars.bars(days))
 
 
-def _daily_sd(bars: Bars) -> FloatArray:
+def daily_sd(bars: Bars) -> FloatArray:
     """Root mean square of daily log changes over the last 60 days."""
 
     def compute() -> FloatArray:
-        return np.sqrt(bars.mean("interest_change_squared", _change(bars, 1) ** 2, SCALE_DAYS))
+        return np.sqrt(bars.mean("interest_change_squared", interest_change(bars, 1) ** 2, SCALE_DAYS))
 
     return bars.keep("interest_daily_sd", compute)
 
 
 def _scaled_change(days: int) -> Feature:
     def compute(bars: Bars) -> FloatArray:
-        return divide(_change(bars, days), _daily_sd(bars) * np.sqrt(days))
+        return divide(interest_change(bars, days), daily_sd(bars) * np.sqrt(days))
 
     return Feature(
         f"interest_change_{days}d",
@@ -54,14 +66,16 @@ def _scaled_change(days: int) -> Feature:
         ("open_interest",),
         f"log change of open interest over {days} d / (its daily sd over 60 d x sqrt(days))",
         compute,
+        INTEREST,
+        "positions being built (bull, or a bear's late shorts) from positions flushed (a leg ends)",
     )
 
 
 def _coins_change(days: int) -> Feature:
     def compute(bars: Bars) -> FloatArray:
-        price = _day_end_price(bars)
-        coins = _change(bars, days) - (price - lag(price, bars.bars(days)))
-        return divide(coins, _daily_sd(bars) * np.sqrt(days))
+        price = day_end_price(bars)
+        coins = interest_change(bars, days) - (price - lag(price, bars.bars(days)))
+        return divide(coins, daily_sd(bars) * np.sqrt(days))
 
     return Feature(
         f"interest_in_coins_change_{days}d",
@@ -71,14 +85,16 @@ def _coins_change(days: int) -> Feature:
         ("open_interest", "close"),
         f"the same, counted in coins: new positions rather than price, {days} d",
         compute,
+        INTEREST,
+        "new shorts in a fall (bear, late) from longs giving up (towards a range or relief rally)",
     )
 
 
 def _agreement(days: int) -> Feature:
     def compute(bars: Bars) -> FloatArray:
-        price = _day_end_price(bars)
+        price = day_end_price(bars)
         moved = divide(price - lag(price, bars.bars(days)), bars.sigma * np.sqrt(days))
-        return np.tanh(moved) * np.tanh(divide(_change(bars, days), _daily_sd(bars) * np.sqrt(days)))
+        return np.tanh(moved) * np.tanh(divide(interest_change(bars, days), daily_sd(bars) * np.sqrt(days)))
 
     return Feature(
         f"price_interest_agreement_{days}d",
@@ -89,13 +105,15 @@ def _agreement(days: int) -> Feature:
         f"price and open interest over {days} d: above 0 both rise or both fall; below 0 they part "
         "(price down, interest up: new shorts)",
         compute,
+        QUADRANTS,
+        "relief rally (price up, interest down) and late bear (the reverse) from trends that draw money in",
     )
 
 
 def _below_peak(days: int) -> Feature:
     def compute(bars: Bars) -> FloatArray:
         level = log_interest(bars)
-        return divide(level - bars.highest("interest", level, days), _daily_sd(bars) * np.sqrt(days))
+        return divide(level - bars.highest("interest", level, days), daily_sd(bars) * np.sqrt(days))
 
     return Feature(
         f"interest_below_peak_{days}d",
@@ -105,6 +123,8 @@ def _below_peak(days: int) -> Feature:
         ("open_interest",),
         f"log open interest - its highest of {days} d, / (daily sd x sqrt(days)): flushes",
         compute,
+        QUADRANTS,
+        "the time after a flush (relief rally, range) from leverage that still stands",
     )
 
 
@@ -120,6 +140,8 @@ def _rank(days: int) -> Feature:
         ("open_interest",),
         f"rank of open interest among the last {days} day ends",
         compute,
+        INTEREST,
+        "crowded markets (bull or bear at its height) from deserted ones (ranging); levels drift",
     )
 
 

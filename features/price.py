@@ -1,4 +1,4 @@
-"""Features of price, volatility and volume, scaled by the volatility of the time."""
+"""Features of trend: where price has been going, in standard deviations of its own drift."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from features.bars import Bars, FloatArray, divide
 from features.declaration import Feature
 from features.rolling import lag
 
-__all__ = ["price_features"]
+__all__ = ["LONGEST_DAYS", "price_features"]
 
 LONGEST_DAYS = 120
+"""Look-back of all that is divided by sigma, and the longest that a feature may have."""
+MOMENTUM = "Moskowitz, Ooi, Pedersen (2012), Time series momentum"
+AVERAGES = "Brock, Lakonishok, LeBaron (1992), Simple technical trading rules"
+EXTREMES = "George, Hwang (2004), The 52-week high and momentum investing"
 
 
 def _scaled_return(days: float) -> Feature:
@@ -26,6 +30,8 @@ def _scaled_return(days: float) -> Feature:
         ("close",),
         f"log return over {_span(days)} / (sigma x sqrt(days))",
         compute,
+        MOMENTUM,
+        "bear (falling) from relief rally (rising) over short spans, bear from bull over long ones",
     )
 
 
@@ -46,6 +52,8 @@ def _distance_from_mean(days: float) -> Feature:
         ("close",),
         f"log close - its mean over {_span(days)}, / (sigma x sqrt(days))",
         compute,
+        AVERAGES,
+        "bear (below a long mean) from bull; relief rally (below the long mean, above the short) from bear",
     )
 
 
@@ -62,6 +70,8 @@ def _crossing(fast: int, slow: int) -> Feature:
         ("close",),
         f"mean log close over {fast} d - over {slow} d, / (sigma x sqrt({slow}))",
         compute,
+        AVERAGES,
+        "bear from bull; near 0: ranging, or a regime that is turning",
     )
 
 
@@ -78,12 +88,14 @@ def _mean_slope(days: int, back: int) -> Feature:
         ("close",),
         f"change of the {days}-day mean log close over {back} d, / (sigma x sqrt({back}))",
         compute,
+        AVERAGES,
+        "a fall that goes on from one that flattens into a range",
     )
 
 
 def _below_high(days: int) -> Feature:
     def compute(bars: Bars) -> FloatArray:
-        highest = bars.highest("log_high", bars.keep("log_high", lambda: np.log(bars.column("high"))), days)
+        highest = bars.highest("log_high", bars.log_high, days)
         return divide(bars.log_close - highest, bars.sigma * np.sqrt(days))
 
     return Feature(
@@ -94,12 +106,14 @@ def _below_high(days: int) -> Feature:
         ("high", "close"),
         f"log close - log of the highest high of {days} d, / (sigma x sqrt(days))",
         compute,
+        EXTREMES,
+        "bull (near its high) from bear; a short span tells the leg, a long one the market",
     )
 
 
 def _above_low(days: int) -> Feature:
     def compute(bars: Bars) -> FloatArray:
-        lowest = bars.lowest("log_low", bars.keep("log_low", lambda: np.log(bars.column("low"))), days)
+        lowest = bars.lowest("log_low", bars.log_low, days)
         return divide(bars.log_close - lowest, bars.sigma * np.sqrt(days))
 
     return Feature(
@@ -110,6 +124,8 @@ def _above_low(days: int) -> Feature:
         ("low", "close"),
         f"log close - log of the lowest low of {days} d, / (sigma x sqrt(days))",
         compute,
+        EXTREMES,
+        "bear (at its low) from relief rally (well above it, still below the high)",
     )
 
 
@@ -127,6 +143,8 @@ def _efficiency(days: int) -> Feature:
         ("close",),
         f"log return over {days} d / sum of absolute one-bar log returns (Kaufman, signed)",
         compute,
+        "Kaufman (1995), Smarter Trading: efficiency ratio",
+        "ranging (near 0) from straight falls and rises",
     )
 
 
@@ -145,85 +163,13 @@ def _up_share(days: int) -> Feature:
         ("close",),
         f"share of bars that rose, {days} d",
         compute,
-    )
-
-
-def _volatility_ratio(fast: float, slow: float) -> Feature:
-    def compute(bars: Bars) -> FloatArray:
-        ratio: FloatArray = 0.5 * np.log(divide(bars.variance(fast), bars.variance(slow)))
-        return np.where(np.isfinite(ratio), ratio, np.nan)
-
-    return Feature(
-        f"volatility_{_span(fast)}_over_{_span(slow)}",
-        "volatility",
-        slow,
-        "log ratio",
-        ("close",),
-        f"log of realised volatility over {_span(fast)} / over {_span(slow)}",
-        compute,
-    )
-
-
-def _downside_share(days: int) -> Feature:
-    def compute(bars: Bars) -> FloatArray:
-        down = np.where(bars.log_return < 0, bars.squared_return, 0.0 * bars.squared_return)
-        return divide(
-            bars.mean("down_squared", down, days), bars.mean("squared_return", bars.squared_return, days)
-        )
-
-    return Feature(
-        f"downside_share_{days}d",
-        "volatility",
-        days,
-        "share",
-        ("close",),
-        f"share of squared one-bar returns that came from falls, {days} d",
-        compute,
-    )
-
-
-def _range_ratio(days: int) -> Feature:
-    def compute(bars: Bars) -> FloatArray:
-        spread = np.log(bars.column("high") / bars.column("low")) ** 2 / (4 * np.log(2))
-        ratio: FloatArray = 0.5 * np.log(
-            divide(
-                bars.mean("parkinson", spread, days), bars.mean("squared_return", bars.squared_return, days)
-            )
-        )
-        return np.where(np.isfinite(ratio), ratio, np.nan)
-
-    return Feature(
-        f"range_over_close_volatility_{days}d",
-        "volatility",
-        days,
-        "log ratio",
-        ("high", "low", "close"),
-        f"log of Parkinson (high-low) over close-to-close volatility, {days} d: wicks",
-        compute,
-    )
-
-
-def _volume_ratio(fast: int, slow: int) -> Feature:
-    def compute(bars: Bars) -> FloatArray:
-        volume = bars.column("volume")
-        ratio: FloatArray = np.log(
-            divide(bars.mean("volume", volume, fast), bars.mean("volume", volume, slow))
-        )
-        return np.where(np.isfinite(ratio), ratio, np.nan)
-
-    return Feature(
-        f"volume_{fast}d_over_{slow}d",
-        "volume",
-        slow,
-        "log ratio",
-        ("volume",),
-        f"log of mean volume over {fast} d / over {slow} d",
-        compute,
+        "trader practice: share of rising bars",
+        "bear and bull that grind on bar by bar from ranging with a few large moves",
     )
 
 
 def price_features() -> list[Feature]:
-    """Declare the features of price, volatility and volume."""
+    """Declare the features of trend."""
     return [
         *(
             _scaled_return(days)
@@ -236,8 +182,4 @@ def price_features() -> list[Feature]:
         *(_above_low(days) for days in (3, 7, 20, 60, 120)),
         *(_efficiency(days) for days in (3, 10, 30, 90)),
         *(_up_share(days) for days in (5, 30)),
-        *(_volatility_ratio(f, s) for f, s in ((0.5, 10), (1, 30), (3, 30), (7, 60), (30, 119))),
-        *(_downside_share(days) for days in (3, 14)),
-        *(_range_ratio(days) for days in (3, 30)),
-        *(_volume_ratio(f, s) for f, s in ((1, 30), (7, 60))),
     ]

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "block_sums",
+    "enough",
     "lag",
     "rolling_count",
     "rolling_max",
@@ -23,12 +25,16 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 COVERAGE = 0.95
 """A mean over a window stands if at least this share of its bars is there; otherwise it is NaN."""
 RANK_COVERAGE = 0.9
 """The same for a rank: it looks at a few dozen values, of which one may lie on a missing bar."""
 _RANK_CHUNK = 4096
+_FEW_ROWS = 512
+"""Up to so many rows a rank looks at a table of all pairs; beyond, one lag at a time is faster."""
 
 
 def _windows(values: FloatArray, n: int, first: int, ufunc: np.ufunc, neutral: float) -> FloatArray:
@@ -53,6 +59,32 @@ def _windows(values: FloatArray, n: int, first: int, ufunc: np.ufunc, neutral: f
     values_out[whole] = head[last][whole]
     out[n - 1 :] = values_out
     return out
+
+
+def block_sums(values: FloatArray, n: int, first: int) -> tuple[FloatArray, FloatArray]:
+    """Sums of each window's part in its earlier block and of that in its later one.
+
+    Both of shape (n_bars - n + 1,), for the windows that end with rows ``n - 1`` on; a window that
+    is one block has all in the later part. ``values`` must all be there.
+    """
+    size = len(values)
+    pad = first % n
+    blocks = -(-(pad + size) // n)
+    padded = np.zeros(blocks * n)
+    padded[pad : pad + size] = values
+    shaped = padded.reshape(blocks, n)
+    head = np.add.accumulate(shaped, axis=1).ravel()[pad + n - 1 : pad + size]
+    tail = np.add.accumulate(shaped[:, ::-1], axis=1)[:, ::-1].ravel()[pad : pad + size - n + 1].copy()
+    tail[-pad % n :: n] = 0.0
+    return tail, head
+
+
+def enough(there: Flags, n: int, first: int) -> Flags:
+    """Whether at least :data:`COVERAGE` of the last ``n`` bars are there; false before there are ``n``."""
+    if there.all():
+        return np.arange(len(there)) >= n - 1
+    count = _windows(there.astype(np.float64), n, first, np.add, 0.0)
+    return np.asarray(count >= np.ceil(COVERAGE * n))
 
 
 def rolling_count(values: FloatArray, n: int, first: int) -> FloatArray:
@@ -112,7 +144,7 @@ def rolling_min(values: FloatArray, n: int, first: int) -> FloatArray:
     return _extreme(values, n, first, np.fmin)
 
 
-def rolling_rank(values: FloatArray, lags: npt.NDArray[np.int64], *, last: int | None = None) -> FloatArray:
+def rolling_rank(values: FloatArray, lags: IntArray, *, last: int | None = None) -> FloatArray:
     """Share of earlier values that the current one exceeds, ties counted half.
 
     Parameters
@@ -127,15 +159,34 @@ def rolling_rank(values: FloatArray, lags: npt.NDArray[np.int64], *, last: int |
     size = len(values)
     out = np.full(size, np.nan)
     begin = max(int(lags.max()), 0 if last is None else size - last)
-    for start in range(begin, size, _RANK_CHUNK):
-        rows = np.arange(start, min(start + _RANK_CHUNK, size))
-        earlier = values[rows[:, None] - lags[None, :]]
-        current = values[rows, None]
-        below = ((earlier < current) + 0.5 * (earlier == current)).sum(axis=1)
-        count = np.isfinite(earlier).sum(axis=1)
-        enough = (count >= np.ceil(RANK_COVERAGE * len(lags))) & np.isfinite(current[:, 0])
-        out[rows] = np.divide(below, count, out=np.full(len(rows), np.nan), where=enough)
+    step = size if size - begin <= _FEW_ROWS else _RANK_CHUNK
+    for start in range(begin, size, step):
+        end = min(start + step, size)
+        counted = _all_pairs if end - start <= _FEW_ROWS else _lag_by_lag
+        twice_below, count = counted(values, lags, start, end)
+        stands = (count >= np.ceil(RANK_COVERAGE * len(lags))) & np.isfinite(values[start:end])
+        np.divide(0.5 * twice_below, count, out=out[start:end], where=stands)
     return out
+
+
+def _all_pairs(values: FloatArray, lags: IntArray, start: int, end: int) -> tuple[IntArray, IntArray]:
+    """Twice the earlier values below (once for ties), and how many there are, in one table."""
+    rows = np.arange(start, end)
+    earlier, current = values[rows[:, None] - lags[None, :]], values[rows, None]
+    twice = 2 * np.count_nonzero(earlier < current, axis=1) + np.count_nonzero(earlier == current, axis=1)
+    return twice, np.count_nonzero(np.isfinite(earlier), axis=1)
+
+
+def _lag_by_lag(values: FloatArray, lags: IntArray, start: int, end: int) -> tuple[IntArray, IntArray]:
+    """The same without a table: counts are whole numbers, so the order does not matter."""
+    current, there = values[start:end], np.isfinite(values)
+    twice, count = np.zeros((2, end - start), dtype=np.int64)
+    for step in lags.tolist():
+        earlier = values[start - step : end - step]
+        twice += earlier < current
+        twice += earlier <= current
+        count += there[start - step : end - step]
+    return twice, count
 
 
 def lag(values: FloatArray, n: int) -> FloatArray:

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.catalog import CATALOG
 from features.declaration import Feature
+from features.default_set import default_features
 from features.errors import TrainingError
 from features.history import History
 from features.raw import interval_delta
@@ -40,8 +40,6 @@ from training.walk_forward import Recipe, Walk, concatenated_excursions, fit, wa
 
 __all__ = ["TrainResult", "default_features", "default_recipe", "train"]
 
-MODEL_GROUPS = ("trend", "funding", "open_interest")
-"""Feature groups that the model reads; volatility and volume added nothing in walk-forward trials."""
 BASE_PREFIXES = ("return_", "above_mean_", "mean_")
 STEPS_BESIDE_FOLDS = 5
 
@@ -82,11 +80,6 @@ class TrainResult:
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
         return {**asdict(self), "bundle": str(self.bundle)}
-
-
-def default_features() -> tuple[Feature, ...]:
-    """Features that the model reads."""
-    return tuple(feature for feature in CATALOG if feature.group in MODEL_GROUPS)
 
 
 def default_recipe(features: tuple[Feature, ...]) -> Recipe:

@@ -28,12 +28,15 @@ __all__ = [
     "loads",
     "milliseconds",
     "objects",
+    "own",
 ]
 
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 _KIND = re.compile(r"[a-z][a-z0-9_]*")
-_FILE = re.compile(r"[0-9]{4}(-[0-9]{2})?\.[0-9a-f]{16}\.parquet")
+_NAME = r"[0-9]{4}(-[0-9]{2})?\.[0-9a-f]{16}\.parquet"
+_FILE = re.compile(_NAME)
+_OWN = re.compile(rf"({_KIND.pattern}/({_NAME}|\.{_NAME}\.[0-9]+\.part))|\.manifest\.json\.[0-9]+\.part")
 
 
 class SourceFile(NamedTuple):
@@ -152,6 +155,21 @@ def objects(state: SymbolState) -> set[str]:
         for name, kind in state.kinds.items()
         for part in kind.partitions.values()
     }
+
+
+def own(name: str) -> bool:
+    """Whether a name below a symbol's folder is one that only a writer of the store gives.
+
+    Somebody may name a folder of files of their own as the store: those are not ours to remove.
+
+    Examples
+    --------
+    >>> own("bars_1h/2024-01.6f0a6f0a6f0a6f0a.parquet"), own(".manifest.json.77.part")
+    (True, True)
+    >>> own("bars_1h.parquet"), own("bars_1h/2024-01.parquet")
+    (False, False)
+    """
+    return _OWN.fullmatch(name) is not None
 
 
 def loads(content: bytes, where: str, symbol: str) -> SymbolState:

@@ -12,11 +12,11 @@ import pyarrow as pa
 from features.errors import DataError, NothingUsableError, UsageError
 from features.raw import INTERVALS, RawMarket, Series
 from features.store.change import Change
-from features.store.folders import PART, LocalFolder, open_folder
+from features.store.folders import LocalFolder, open_folder
 from features.store.kinds import MARKET_WIDE, SIGNAL_PREFIX, SYMBOL, kind_of
 from features.store.ledgers import ledger_of
 from features.store.locks import locked
-from features.store.manifest import MANIFEST, KindState, SymbolState, dumps, loads, objects
+from features.store.manifest import MANIFEST, KindState, SymbolState, dumps, loads, objects, own
 from features.store.partitions import changed_kind
 from features.store.tables import decode
 from features.store.version_one import carry_over, holds_version_one
@@ -307,8 +307,8 @@ class Store:
         """Remove what no manifest names: a writer was killed before it could."""
         there: dict[str, list[str]] = {}
         for name in self.folder.names():
-            symbol = name.partition("/")[0]
-            if SYMBOL.match(symbol) and name.endswith((".parquet", PART)):
+            symbol, _, inside = name.partition("/")
+            if SYMBOL.match(symbol) and own(inside):
                 there.setdefault(symbol, []).append(name)
         for symbol, names in there.items():
             state = self.state(symbol)

@@ -34,7 +34,7 @@ async def bring_bars(job: Job) -> Span:
     Raises
     ------
     NothingUsableError
-        If the archive has no usable file of it.
+        If the archive has no usable file of it; ``not_in_archive`` if it has none at all.
     """
     step = INTERVALS[job.interval] * HOUR_MS
 
@@ -45,7 +45,9 @@ async def bring_bars(job: Job) -> Span:
     monthly = await job.survey([file_of(month) for month in candidates])
     await job.bring([list(monthly.values())], lambda units: _read(job, units))
     complete = frozenset(file.period.name for file, unit in monthly.items() if unit.has_rows)
-    daily = await explore(job, file_of, candidates, complete=complete)
+    # A month that is refused is a month that was traded: what lies before it is still looked for.
+    traded = frozenset(file.period.name for file, unit in monthly.items() if unit.action == "refused")
+    daily = await explore(job, file_of, candidates, complete=complete, traded=traded)
     await job.bring([days for days in daily.values() if days], lambda units: _read(job, units))
 
     units, silent = _in_order(candidates, {f.period.name: unit for f, unit in monthly.items()}, daily)
@@ -53,7 +55,7 @@ async def bring_bars(job: Job) -> Span:
     if not with_rows:
         raise _nothing(job, units)
     job.units += units
-    due = whole_days(job.wanted, job.now)
+    due = whole_days(job.wanted, job.now, closes=True)
     notes = outside(job, with_rows, due, head=job.since_given)
     for _, group in groupby(units, key=lambda unit: unit.file.period.name[:4]):
         year = list(group)
@@ -123,6 +125,7 @@ def _nothing(job: Job, units: Sequence[Unit]) -> NothingUsableError:
         )
     return NothingUsableError(
         f"{job.symbol}: {job.client.where} has no file of {job.interval} bars in the span",
+        code="not_in_archive",
         field="symbols",
         hint="check the symbol's name, --since and --until; a very new symbol has its first file a day later",
     )

@@ -22,6 +22,7 @@ async def explore(
     candidates: Sequence[Period],
     *,
     complete: frozenset[str] = frozenset(),
+    traded: frozenset[str] = frozenset(),
     within: Span = EVER,
     probe: bool = False,
 ) -> dict[str, list[Unit]]:
@@ -35,6 +36,9 @@ async def explore(
         Months that may have days, oldest first, without a gap.
     complete : set of str
         Names of months whose days are not needed.
+    traded : set of str
+        Names of further months that are known to have been: their days and those of the months
+        between them are asked for, and their neighbours' in turn.
     within : Span
         Days outside it are not asked for.
     probe : bool
@@ -65,7 +69,8 @@ async def explore(
             for file in days[month.name]
         )
 
-    anchors = {n for n, month in enumerate(candidates) if month.name in complete or held(month)}
+    certain = complete | traded
+    anchors = {n for n, month in enumerate(candidates) if month.name in certain or held(month)}
     if probe:
         middle = {
             n: files[len(files) // 2]

@@ -86,6 +86,10 @@ def _skipped(file: ArchiveFile, span: Span, words: str) -> SkippedFile:
     return SkippedFile(f"{file.symbol}-{file.interval or file.dataset}", first, last, "missing", words)
 
 
-def whole_days(span: Span, now: int) -> Span:
-    """A span up to the last midnight: what is younger is not due."""
-    return Span(span.start, min(span.end, now // DAY_MS * DAY_MS + 1))
+def whole_days(span: Span, now: int, *, closes: bool = False) -> Span:
+    """A span up to the last midnight: what is younger is not due.
+
+    A row of midnight is of the day that begins; with ``closes`` the times are of bar closes, and one
+    at midnight is of the day that ends.
+    """
+    return Span(span.start, min(span.end, now // DAY_MS * DAY_MS + int(closes)))

@@ -17,6 +17,7 @@ _PLACE = re.compile(
     r"restricted location|your (country|region|location)|jurisdiction|geo.?(block|restrict)", re.I
 )
 _BUSY = re.compile(r"too (frequent|many)|rate.?limit", re.I)
+_SYSTEM = re.compile(r"\[Errno -?\d+\] ([A-Z][A-Za-z ]+)")
 _FORBIDDEN, _UNAVAILABLE_FOR_LEGAL_REASONS = 403, 451
 _PASSING = frozenset({408, 418, 425, 429})
 """Refusals below 500 that pass: timeouts and rate limits (418 is Binance's ban after them)."""
@@ -131,7 +132,7 @@ def refusal(
         )
     if heard.status is None:
         return BearmodeError(
-            f"{where} cannot be reached for {what}: {_plain(detail)}",
+            f"{where} cannot be reached for {what}: {_reason(detail)}",
             code="exchange_unreachable",
             hint="check the network, or --exchange-url; nothing of it is kept",
         )
@@ -151,6 +152,12 @@ def refusal(
         f"{where} refuses {what} (HTTP {heard.status}{said})",
         hint="check symbol, dates and --exchange-url; nothing of it is kept",
     )
+
+
+def _reason(detail: str) -> str:
+    """What the operating system said, where the library quotes it; else the library's words."""
+    found = _SYSTEM.search(detail)
+    return found[1] if found else _plain(detail)
 
 
 def _plain(text: str) -> str:

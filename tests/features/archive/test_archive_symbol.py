@@ -159,6 +159,18 @@ def test_a_month_without_any_day_is_one_entry(archive: Host, tmp_path: Path) -> 
     assert entry.end == pd.Timestamp("2024-02-01", tz="UTC")
 
 
+def test_days_before_a_refused_month_are_found(archive: Host, tmp_path: Path) -> None:
+    archive.put(bars_file("2024-01"), "not,a,table")  # and there are no days of it
+    for day in days(Period.parse("2023-12-20").start, Period.parse("2024-01-01").start):
+        put_bars(archive, day.name)
+    fetch(archive, tmp_path, since="2023-12-21")
+    opens = table(tmp_path, "bars_1d")["open_time"]
+    assert (opens < pd.Timestamp("2024-01-01", tz="UTC")).sum() == 12
+    assert len(opens) == 12 + 29 + 2
+    assert "klines-1d/before" not in scopes(tmp_path)
+    assert scopes(tmp_path)["klines-1d/2024-01"] == ["refused_file"]
+
+
 FORMS = [(True, False), (True, True), (False, True), (False, True)]
 """Which of its two midnights each file has."""
 
@@ -256,6 +268,21 @@ def test_days_that_never_were_cost_few_questions(archive: Host, tmp_path: Path) 
     assert len(table(tmp_path, "open_interest")) == 2 * 288
     assert scopes(tmp_path)["metrics/before"] == ["missing_file"]
     assert scopes(tmp_path)["metrics/after"] == ["missing_file"]
+
+
+def test_a_day_that_is_not_over_is_not_missing(host: Host, tmp_path: Path) -> None:
+    for day in days(Period.parse("2024-03-01").start, Period.parse("2024-03-03").start):
+        put_bars(host, day.name)
+        put_metrics(host, day.name)
+    fetch(host, tmp_path, since="2024-03-02")
+    store = Store(tmp_path)
+    today = table(tmp_path, "bars_1d").tail(1).assign(open_time=NOW.floor("D").as_unit("ms"))
+    with store.writing():  # what an exchange has that the archive has not
+        store.commit(SYMBOL, Change("binance", {"bars_1d": today}))
+    found = fetch(host, tmp_path, since="2024-03-02")
+    assert "metrics/after" not in scopes(tmp_path)
+    assert [one.file for one in found.skipped] == [f"{SYMBOL}-fundingRate"]
+    assert str(found.skipped[0].last) == "2024-03-02"
 
 
 def test_nothing_usable_says_so_and_writes_nothing(archive: Host, tmp_path: Path) -> None:
