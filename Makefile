@@ -41,7 +41,7 @@ test-system: setup  ## what needs more than pip brings (installs Chromium where 
 	$(BIN)/pytest -m system -rs
 
 bench: setup  ## every benchmark, printed
-	for name in labels_and_features window walk_forward; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	for name in labels_and_features window walk_forward store archive update_many many_symbols liquidation_map; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 lock:  ## re-resolve requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" --output-file requirements.lock

@@ -24,6 +24,7 @@ from features.command_line import (
     WorkersOption,
     run,
 )
+from training.feature_commands import app as feature_commands
 
 app = typer.Typer(
     name="bearmode",
@@ -32,6 +33,8 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(feature_commands)
 
 OutOption = Annotated[Path, typer.Option("--out", help="Parquet file to write.")]
 JsonOption = Annotated[
