@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -63,12 +64,19 @@ class Bars:
     first : int
         Number of bars between the epoch and row 0; anchors blocks and days, so that a window cut
         out of a history is summed in the same order.
+    symbol : str
+    universe : tuple of str
+        Symbols whose closes the history carries, sorted; empty without context.
     """
 
     def __init__(self, history: History, *, last: int | None = None) -> None:
         self._history = history
+        self._read = history.column
+        self.symbol = history.symbol
+        self.universe = tuple(history.context)
         self.last = last
         self._kept: dict[object, FloatArray] = {}
+        self._others: dict[str, Bars] = {}
         self.per_day = history.per_day
         step = int(interval_delta(history.interval).total_seconds() * 1000)
         self.first = int(history.time[0].value // 1_000_000) // step
@@ -77,7 +85,23 @@ class Bars:
 
     def column(self, name: str) -> FloatArray:
         """A column of the history; all NaN where it is not there."""
-        return self.keep(("column", name), lambda: self._history.column(name))
+        return self.keep(("column", name), lambda: self._read(name))
+
+    def context(self, symbol: str) -> FloatArray:
+        """Closes of a symbol of the universe; this history's own are read from its own bars."""
+        return self.column("close") if symbol == self.symbol else self._history.context[symbol]
+
+    def of(self, symbol: str) -> Bars:
+        """A symbol of the universe as bars that have a close and nothing else; the own one: these bars."""
+        if symbol == self.symbol:
+            return self
+        if symbol not in self._others:
+            closes, missing = self.context(symbol), np.full(self.size, np.nan)
+            other = copy.copy(self)
+            other.symbol, other.universe, other._kept, other._others = symbol, (), {}, {}
+            other._read = lambda name: closes if name == "close" else missing
+            self._others[symbol] = other
+        return self._others[symbol]
 
     def bars(self, days: float) -> int:
         """Bars in ``days``, at least one."""

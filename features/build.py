@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated
+from uuid import uuid4
 
 import typer
 
@@ -28,10 +29,12 @@ from features.command_line import (
     WorkersOption,
     run,
 )
+from features.context import choose_universe
 from features.errors import BearmodeError, UsageError
 from features.feature_rows import feature_rows, feature_schema
 from features.outcomes import SymbolsFailedError, Tell, named
 from features.parquet import appended_parquet
+from features.sources.context_closes import first_bars
 from features.sources.listing import listed_symbols
 from features.sources.loading import parse_date, parse_symbols
 from features.store_setting import store_setting
@@ -76,6 +79,10 @@ def build_features(
 ) -> Built:
     """Compute and write the table: ``symbol, time``, one float32 column per feature.
 
+    Features across markets look at the symbols of the table, at most
+    :data:`features.context.MAX_SYMBOLS` of them (:func:`features.context.choose_universe`); with one
+    symbol they are NaN.
+
     With ``labels`` also ``hindsight_regime`` and ``confirmed_at``: they have seen the future.
 
     Parameters
@@ -97,12 +104,16 @@ def build_features(
         raise UsageError(f"--since {start.date()} is not before --until {end.date()}", field="since")
     path = None if path is None else path.absolute()
     names = listed_symbols(source, parse_symbols(symbols), path=path, store=store, interval=interval)
+    store = store if "://" in str(store) else Path(store).absolute()
+    begins = first_bars(source, names, path=path, store=store, interval=interval)
     task = partial(
         feature_rows,
         source=source,
         path=path,
-        store=store if "://" in str(store) else Path(store).absolute(),
+        store=store,
         interval=interval,
+        universe=choose_universe(begins),
+        run=uuid4().hex,
         since=start,
         until=end,
         labels=labels,

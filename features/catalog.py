@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from features.cross_market import cross_market_features
 from features.declaration import Feature
 from features.errors import UsageError
 from features.exhaustion import exhaustion_features
@@ -31,6 +32,7 @@ CATALOG: tuple[Feature, ...] = (
     *liquidation_features(),
     *positioning_features(),
     *sentiment_features(),
+    *cross_market_features(),
 )
 """All features; documentation and leak sweep read this. What the model reads is chosen apart, in
 :mod:`features.default_set`: to declare a feature here changes no model."""

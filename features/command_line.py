@@ -25,6 +25,9 @@ __all__ = [
     "run",
 ]
 
+_INTERRUPTED = 130
+"""Status after Ctrl-C, as shells have it."""
+
 SymbolsOption = Annotated[
     str, typer.Option("--symbols", help="Comma-separated; all that are there by default.")
 ]
@@ -78,9 +81,11 @@ def run(app: Callable[..., Any], *, debug: bool | None = None) -> None:
             raise
         typer.echo(f"bearmode: {error.one_line()}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("bearmode: interrupted; nothing was promoted", err=True)
-        sys.exit(130)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if isinstance(stop, SystemExit) and stop.code != _INTERRUPTED:  # Typer's own, without a word
+            raise
+        typer.echo("bearmode: interrupted; what was written before is whole", err=True)
+        sys.exit(_INTERRUPTED)
     except Exception as error:
         if debug:
             raise

@@ -20,6 +20,7 @@ GROUPS: dict[str, str] = {
     "liquidation_map": "Where open positions would be liquidated (estimated)",
     "positioning": "Who is on which side, and who is forced out",
     "sentiment": "How the crowd feels",
+    "cross_market": "What the leader and the other symbols do",
 }
 """Groups of features, in the order of the catalogue, and what each is about."""
 

@@ -8,10 +8,12 @@ import pandas as pd
 import pyarrow as pa
 
 from features.catalog import CATALOG
+from features.context import with_context
 from features.history import History
 from features.outcomes import Tell
 from features.pipeline import feature_matrix
 from features.regimes import REGIMES, hindsight_regimes
+from features.sources.context_closes import closes_once
 from features.sources.loading import load_histories
 
 __all__ = ["feature_rows", "feature_schema"]
@@ -39,6 +41,8 @@ def feature_rows(
     since: pd.Timestamp | None = None,
     until: pd.Timestamp | None = None,
     labels: bool = False,
+    universe: tuple[str, ...] = (),
+    run: str = "",
 ) -> pa.Table:
     """Read a symbol and compute its rows, in the order of time.
 
@@ -51,6 +55,10 @@ def feature_rows(
         Told of two steps: read, computed.
     labels : bool, default=False
         Add the hindsight labels; they have seen the future.
+    universe : tuple of str
+        Symbols that features across markets look at; none: they are NaN.
+    run : str
+        Name of the run, never used again: the universe is read once a process and run.
 
     Returns
     -------
@@ -65,6 +73,9 @@ def feature_rows(
     (history,) = load_histories(
         source, [symbol], path=path, store=store, interval=interval, since=since, until=until
     )
+    if universe:
+        closes = closes_once(source, universe, path, store, interval, run)
+        (history,) = with_context([history], universe, closes)
     tell(symbol, 1, 2)
     matrix = feature_matrix(history, CATALOG)
     columns = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -88,6 +88,11 @@ class History:
         What is missing or stale, by name.
     source : str
         Where the data came from; ``simulated`` is said in every answer.
+    context : mapping of str to ndarray of shape (n_bars,)
+        Closes of the symbols that features across markets look at, on the same grid: NaN where one
+        of them has no bar. Its keys are the whole universe, sorted, this symbol's own name among
+        them if it belongs to it (its closes are then read from ``frame``); empty: no context.
+        :mod:`features.context` fills it.
     """
 
     symbol: str
@@ -95,6 +100,7 @@ class History:
     frame: pd.DataFrame
     ledger: tuple[LedgerEntry, ...] = field(default=())
     source: str = "files"
+    context: Mapping[str, FloatArray] = field(default_factory=dict)
 
     @classmethod
     def from_raw(
@@ -230,19 +236,23 @@ class History:
                 f"{self.symbol}: no bar closes {span}; "
                 f"the bars close from {self.time[0]:%Y-%m-%d %H:%M} to {self.time[-1]:%Y-%m-%d %H:%M}"
             )
-        frame = self.frame.loc[keep]
-        first, last = self.time[keep][0], self.time[keep][-1]
+        rows = np.flatnonzero(keep)
+        first, last = self.time[rows[0]], self.time[rows[-1]]
         ledger = tuple(
             entry
             for entry in self.ledger
             if entry.start is None or entry.end is None or (entry.start <= last and entry.end >= first)
         )
-        return History(self.symbol, self.interval, frame, ledger, self.source)
+        return replace(self.part(int(rows[0]), int(rows[-1]) + 1), ledger=ledger)
+
+    def part(self, start: int, stop: int) -> History:
+        """The rows from ``start`` (included) to ``stop`` (excluded), without the ledger."""
+        context = {name: closes[start:stop] for name, closes in self.context.items()}
+        return replace(self, frame=self.frame.iloc[start:stop], ledger=(), context=context)
 
     def window(self, end: int, bars: int) -> History:
         """The ``bars`` rows that end with row ``end`` (included): what was known at that close."""
-        part = self.frame.iloc[max(0, end + 1 - bars) : end + 1]
-        return History(self.symbol, self.interval, part, (), self.source)
+        return self.part(max(0, end + 1 - bars), end + 1)
 
     def table(self) -> pd.DataFrame:
         """The file form: ``time`` as a plain first column."""

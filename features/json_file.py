@@ -7,7 +7,24 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["write_json"]
+from features.errors import UsageError
+
+__all__ = ["check_target", "write_json"]
+
+
+def check_target(file: Path | None, option: str) -> None:
+    """Refuse a file that could not be written, before the work is done.
+
+    Raises
+    ------
+    UsageError
+        If it is a folder, or lies below something that is none.
+    """
+    if file is None:
+        return
+    parent = next(one for one in file.absolute().parents if one.exists())
+    if file.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UsageError(f"--{option} {file} cannot be written", field=option)
 
 
 def write_json(path: Path, content: object) -> None:

@@ -37,8 +37,8 @@ def feature_matrix(
     matrix = np.empty((rows, len(features)), dtype=np.float32)
     with np.errstate(all="ignore"):
         for column, feature in enumerate(features):
-            values = feature.compute(bars)[len(history) - rows :].astype(np.float32)
-            matrix[:, column] = np.where(np.isfinite(values), values, np.float32(np.nan))
+            matrix[:, column] = feature.compute(bars)[len(history) - rows :]
+    matrix[~np.isfinite(matrix)] = np.nan
     return matrix
 
 

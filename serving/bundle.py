@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime as ort
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features.catalog import select
+from features.context import MIN_SYMBOLS, needs_context
 from features.errors import BearmodeError, BundleError
 from features.json_file import write_json
 from features.raw import bars_per_day
@@ -43,7 +44,8 @@ __all__ = [
     "write_json",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: answers hold seven signals and ``effective_signals``."""
 VERSION_DIGITS = 12
 _NAMES = ("model.onnx", "golden.json")
 
@@ -93,6 +95,8 @@ class Manifest(_Content):
     metrics: dict[str, float]
     libraries: dict[str, str]
     files: dict[str, str]
+    context_symbols: list[str] = Field(default_factory=list, exclude_if=lambda names: not names)
+    """Universe of the features across markets, sorted; left out where the model has none of them."""
 
 
 class RunInfo(BaseModel):
@@ -204,6 +208,15 @@ class Bundle:
             features = select([feature.name for feature in manifest.features])
         except BearmodeError as error:
             raise BundleError(f"bundle needs a feature that this bearmode lacks: {error.message}") from error
+        universe = manifest.context_symbols
+        looks_across = needs_context(features)
+        whole = len(universe) >= MIN_SYMBOLS and universe == sorted(set(universe))
+        if looks_across != bool(universe) or (looks_across and not whole):
+            raise BundleError(
+                f"context_symbols is {universe}, but the model "
+                f"{'looks across at least two, sorted' if looks_across else 'looks at no other symbol'}",
+                hint="the bundle was changed by hand; copy it again or retrain",
+            )
         per_day = bars_per_day(manifest.interval)
         declared = [FeatureSchema.model_validate(feature.schema(per_day)) for feature in features]
         for mine, theirs in zip(declared, manifest.features, strict=True):

@@ -17,32 +17,35 @@ import pandas as pd
 
 from features.bars import Bars, FloatArray
 from features.catalog import select
-from features.errors import WindowError
+from features.context import in_universe
+from features.errors import BundleError, WindowError
 from features.history import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, History
 from features.pipeline import feature_matrix
-from features.raw import interval_delta
+from features.raw import bars_per_day, interval_delta
 from features.regimes import REGIMES, Regime
 from features.rolling import rolling_sum
 from features.signals import (
+    SIGNALS,
     Reading,
     SignalColumns,
+    SignalState,
     agreeing,
     available,
     confirmed_bear,
+    longest_signal_lookback,
     readings,
-    signal_table,
+    signal_rows,
 )
 from serving.advice import MarketState, advise, assumptions, reasons
 from serving.bundle import Bundle, Manifest, RunInfo
 from serving.decision import Decision, decide, prediction_set
 from serving.margin import has_tiers
 from serving.market import market_states
+from serving.refusals import refusal, refused
+from serving.request_context import join_context
 from serving.schemas import Account, Answer, ModelInfo, PredictRequest, Probabilities, SignalReading
 
 __all__ = ["AnsweredRow", "Predictor"]
-
-MISSING_SHARE = 0.01
-"""A window may lack at most this share of its bars, and not its last one."""
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -54,6 +57,10 @@ class AnsweredRow:
     time: pd.Timestamp
     answer: Answer | None
     reason: str | None
+
+
+_ALWAYS = frozenset(signal.name for signal in SIGNALS if not signal.extra)
+"""Signals that an answer lists also where they are missing; extras only where they say something."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,7 @@ class _Rows:
     confirmed: BoolArray
     agreeing: npt.NDArray[np.int64]
     available: npt.NDArray[np.int64]
+    effective: FloatArray
     missing_bars: FloatArray
     degraded: list[tuple[str, BoolArray]]
 
@@ -78,10 +86,22 @@ class Predictor:
     Parameters
     ----------
     bundle : Bundle
+
+    Raises
+    ------
+    BundleError
+        If its window is too short for the signals: a request would miss what a replay has.
     """
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
+        window = bundle.manifest.window_bars
+        needed = longest_signal_lookback(bars_per_day(bundle.manifest.interval))
+        if window < needed:
+            raise BundleError(
+                f"the bundle's window has {window} bars, the signals look back over {needed}",
+                hint="retrain with this version of bearmode",
+            )
         self._features = select([feature.name for feature in bundle.manifest.features])
         self._trained_until = pd.Timestamp(bundle.manifest.training.trained_until)
 
@@ -172,8 +192,8 @@ class Predictor:
         history = History.from_columns(
             request.symbol, request.interval, time, columns, last=self.manifest.window_bars
         )
-        extra = ["context_not_used"] if request.context else []
-        return self.answer(history, as_of=as_of, account=request.account, extra=extra)
+        history, unused = join_context(history, request.context, self.manifest.context_symbols)
+        return self.answer(history, as_of=as_of, account=request.account, extra=unused)
 
     def answer(
         self,
@@ -194,7 +214,7 @@ class Predictor:
         rows = self._rows(window, 1)
         reason = self._refusal(rows, 0)
         if reason is not None:
-            raise _refused(reason, window, self.manifest.window_bars)
+            raise refused(reason, window, self.manifest.window_bars)
         extra = [*(extra or []), *self._other_source(history)]
         return self._answer(history.symbol, rows, 0, as_of=as_of, account=account, extra=extra)
 
@@ -218,8 +238,7 @@ class Predictor:
             return
         start = max(0, int(wanted[0]) + 1 - self.manifest.window_bars)
         end = int(wanted[-1]) + 1
-        part = History(history.symbol, history.interval, history.frame.iloc[start:end], (), history.source)
-        rows = self._rows(part, len(wanted))
+        rows = self._rows(history.part(start, end), len(wanted))
         other = self._other_source(history)
         for row, time in enumerate(rows.time):
             reason = self._refusal(rows, row)
@@ -231,6 +250,7 @@ class Predictor:
     def _rows(self, history: History, count: int) -> _Rows:
         k = self.manifest.decision.smoothing_bars
         needed = min(len(history), count + k)
+        history = in_universe(history, self.manifest.context_symbols)
         matrix = feature_matrix(history, self._features, last=needed)
         present = np.isfinite(history.column("close"))
         probabilities = np.full((count + k, len(REGIMES)), 1.0 / len(REGIMES))
@@ -238,7 +258,7 @@ class Predictor:
         probabilities[count + k - needed :] = self.probabilities(matrix)
         here[count + k - needed :] = present[len(history) - needed :]
         decision = decide(probabilities, here, self.manifest.decision)
-        signals = signal_table(history, last=count)
+        signals = signal_rows(history, last=count)
         window = self.manifest.window_bars
         absent = rolling_sum((~present).astype(np.float64), window, Bars(history).first)[-count:]
         last = matrix[-count:]
@@ -246,6 +266,10 @@ class Predictor:
         for column, name in (("funding_rate", "funding_missing"), ("open_interest", "open_interest_missing")):
             unknown: BoolArray = np.atleast_1d(np.isnan(history.column(column)[-count:]))
             degraded.append((name, unknown))
+        others = [closes[-count:] for name, closes in history.context.items() if name != history.symbol]
+        if others:
+            lacking: BoolArray = np.asarray(np.isnan(np.stack(others)).any(axis=0))
+            degraded.append(("context_missing", lacking))
         for group, columns in self.groups.items():
             complete: BoolArray = np.isfinite(last[:, columns]).sum(axis=1) == len(columns)
             degraded.append((f"{group}_features_incomplete", ~complete))
@@ -254,10 +278,11 @@ class Predictor:
             probabilities=probabilities[k:],
             decision=decision,
             markets=market_states(history, count),
-            signals=signals,
-            confirmed=confirmed_bear(signals),
-            agreeing=agreeing(signals, decision.regime),
-            available=available(signals),
+            signals=signals.columns,
+            confirmed=confirmed_bear(signals.columns),
+            agreeing=agreeing(signals.columns, decision.regime),
+            available=available(signals.columns),
+            effective=signals.effective,
             missing_bars=absent,
             degraded=degraded,
         )
@@ -269,13 +294,8 @@ class Predictor:
 
     def _refusal(self, rows: _Rows, row: int) -> str | None:
         """Why a bar has no answer, or ``None``."""
-        if np.isnan(rows.missing_bars[row]):
-            return "window_too_short"
-        if np.isnan(rows.markets["close"][row]):
-            return "last_bar_missing"
-        if rows.missing_bars[row] > MISSING_SHARE * self.manifest.window_bars:
-            return "too_many_missing_bars"
-        return None
+        missing, close = float(rows.missing_bars[row]), float(rows.markets["close"][row])
+        return refusal(missing, close, self.manifest.window_bars)
 
     def _answer(
         self,
@@ -332,7 +352,11 @@ class Predictor:
             account=account,
         )
         degraded += [name for name in assumptions(advice) if name not in degraded]
-        read = readings(rows.signals, row)
+        read = [
+            one
+            for one in readings(rows.signals, row)
+            if one.state is not SignalState.MISSING or one.name in _ALWAYS
+        ]
         return Answer(
             symbol=symbol,
             as_of=as_of.to_pydatetime(),
@@ -348,6 +372,7 @@ class Predictor:
             signals=[_reading(one) for one in read],
             agreeing=int(rows.agreeing[row]),
             available=int(rows.available[row]),
+            effective_signals=_or_null(rows.effective[row]),
             degraded=degraded,
             model=ModelInfo(
                 version=self.version,
@@ -368,31 +393,15 @@ class Predictor:
         )
 
 
+def _or_null(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
 def _reading(reading: Reading) -> SignalReading:
     return SignalReading(
         name=reading.name,
         state=reading.state.label,
-        value=None if np.isnan(reading.value) else reading.value,
-        threshold=None if np.isnan(reading.threshold) else reading.threshold,
+        value=_or_null(reading.value),
+        threshold=_or_null(reading.threshold),
         late=reading.late,
-    )
-
-
-def _refused(reason: str, window: History, needed: int) -> WindowError:
-    close = window.frame["close"].isna()
-    messages = {
-        "window_too_short": (f"the window has {len(window)} bars, this model needs {needed}", "time"),
-        "last_bar_missing": ("the last bar is missing", f"close[{len(window) - 1}]"),
-        "too_many_missing_bars": (
-            f"{int(close.sum())} of the last {needed} bars are missing, at most "
-            f"{int(MISSING_SHARE * needed)} may be",
-            "time",
-        ),
-    }
-    message, field = messages[reason]
-    return WindowError(
-        message,
-        code=reason,
-        field=field,
-        hint=f"send the last {needed} consecutive bars; GET /v1/model says window_bars",
     )

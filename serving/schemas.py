@@ -61,7 +61,7 @@ class Context(_Strict):
     """Closes of another symbol, for features that look across markets."""
 
     time: list[UnixMilliseconds] = Field(max_length=MAX_BARS, description="each bar's CLOSE")
-    close: Column
+    close: Column = Field(description="null where a bar is missing")
 
     @model_validator(mode="after")
     def _one_length(self) -> Context:
@@ -119,7 +119,11 @@ class PredictRequest(_Strict):
     fear_greed: Column | None = Field(None, description="0 to 100")
     put_call: Column | None = Field(None, description="put/call ratio")
     exchange_inflow: Column | None = Field(None, description="flows into exchanges, negative: out of them")
-    context: dict[Symbol, Context] | None = None
+    context: dict[Symbol, Context] | None = Field(
+        None,
+        description="closes of the symbols that the model looks across: `context_symbols` of GET /v1/model; "
+        "none later than the window's last bar",
+    )
     account: Account | None = None
 
     @model_validator(mode="after")
@@ -279,6 +283,10 @@ class Answer(_Out):
     signals: list[SignalReading]
     agreeing: int = Field(description="signals that say what the regime says")
     available: int = Field(description="signals that are not missing")
+    effective_signals: float | None = Field(
+        description="how many independent signals the available ones amount to, by the correlations of 90 "
+        "days; null where fewer than two can be compared"
+    )
     degraded: list[str]
     model: ModelInfo
     reasons: list[str]

@@ -106,7 +106,11 @@ BAD: list[tuple[int, tuple[str, ...], str]] = [
     (2, ("train", "--until", "31/12/2022"), "'31/12/2022'"),
     (3, ("history", "NOSUCH", "--out", "x", *FILES), "NOSUCH: "),
     (3, ("regimes", "NOSUCH", "--out", "x"), "NOSUCH: "),
-    (3, ("history", "SIMBTC", "--out", "x", *SIMULATED, "--since", "2030-01-01"), "no bar between"),
+    (
+        3,
+        ("history", "SIMBTC", "--out", "x", *SIMULATED, "--since", "2030-01-01"),
+        "no bar closes from 2030-01-01",
+    ),
     (1, ("predict", "SIMBTC"), "no model has been promoted"),
     (1, ("replay", "--out", "x", "--since", "2022-01-01"), "no model has been promoted"),
     (1, ("predict", "SIMBTC", "--bundle", "nowhere"), "manifest.json cannot be read"),

@@ -69,6 +69,11 @@ BAD: list[tuple[int, tuple[str, ...], str]] = [
     (2, ("fetch", "--signal", "gossip"), "'gossip'"),
     (2, ("fetch", "--signal", "gossip=x.csv"), "--available-after"),
     (2, ("fetch", "--source", "simulated", "--available-after", "1d"), "--available-after belongs to"),
+    (2, ("fetch", "--source", "simulated", "--stale-after", "1d"), "--stale-after belongs to"),
+    (2, ("fetch", "--signal", "fear_greed", "--available-after", "1d"), "--available-after belongs to"),
+    (2, ("fetch", "--source", "exchange", "--symbols", "X1", "--recheck"), "--recheck belongs to"),
+    (2, ("fetch", "--source", "simulated", "--workers", "2"), "--workers belongs to"),
+    (2, ("fetch", "--source", "files", "--scheduler", "tcp://x:1"), "--scheduler belongs to"),
     (2, ("fetch", "--signal", "close=x.csv", "--available-after", "1d"), "close"),
     (2, ("fetch", "--signal", "mine=nowhere.csv", "--available-after", "soon"), "soon"),
     (2, ("fetch", "--source", "simulated", "--store", "nosuch://x"), "nosuch"),
@@ -179,10 +184,36 @@ def test_the_audit_writes_table_json_and_page(filled: Run, tmp_path: Path) -> No
     ended = filled("audit", "--interval", "1d", "--json", "a.json", "--html", "a.html")
     assert ended.code == 0, ended
     assert "SIMBTC" in ended.out
-    assert (
-        set(json.loads((tmp_path / "a.json").read_text())) >= {"SIMBTC", "SIMETH"}
-        or "SIMBTC" in (tmp_path / "a.json").read_text()
-    )
+    assert set(json.loads((tmp_path / "a.json").read_text())["symbols"]) == {"SIMBTC", "SIMETH"}
     page = (tmp_path / "a.html").read_text()
     assert "SIMETH" in page
     assert "://" not in page.replace("http://www.w3.org/2000/svg", "")  # nothing from elsewhere
+
+
+def test_a_symbol_that_a_folder_lacks_is_named_and_the_others_are_kept(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "mine" / "BTCUSDT"
+    folder.mkdir(parents=True)
+    opens = pd.date_range("2024-01-01", periods=48, freq="h", tz="UTC")
+    prices = dict.fromkeys(("open", "high", "low", "close", "volume"), 1.5)
+    pd.DataFrame({"open_time": opens, **prices}).to_parquet(folder / "bars_1h.parquet")
+    ended = run("fetch", "--source", "files", "--path", "mine", "--symbols", "BTCUSDT,NOPEUSDT")
+    assert ended.code == 3
+    assert "NOPEUSDT" in ended.err
+    assert Store(tmp_path / "data").symbols() == ["BTCUSDT"]
+
+
+def test_a_result_that_cannot_be_written_is_refused_before_the_work(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for command in (("fetch", "--source", "simulated"), ("update",)):
+        ended = run(*command, "--json", "file/out.json")
+        assert ended.code == 2
+        assert "cannot be written" in ended.err
+    assert not (tmp_path / "data").exists()
+
+
+def test_one_damaged_symbol_does_not_stop_the_update_of_the_others(filled: Run, tmp_path: Path) -> None:
+    (tmp_path / "data" / "SIMETH" / "manifest.json").write_text("{")
+    ended = filled("update")
+    assert ended.code == 1
+    assert "SIMETH" in ended.err
+    assert "SIMBTC: from 'simulated'" in ended.out

@@ -15,7 +15,7 @@ import typer
 from features.audit import CHECKS, Audit, Finding, audit_market
 from features.errors import BearmodeError, NothingUsableError, UsageError
 from features.json_file import write_json
-from features.outcomes import Tell
+from features.outcomes import SymbolsFailedError, Tell
 from features.raw import INTERVALS, RawMarket
 from features.sources import load_raw, parse_symbols
 from features.store import MARKET_WIDE, Store
@@ -23,7 +23,6 @@ from features.store.kinds import SYMBOL
 from features.symbol_tasks import each_symbol
 from training.audit_page import AuditedStore, write_page
 from training.audit_tables import print_audits
-from training.fetched import SymbolsFailedError
 from training.progress import symbol_progress
 from training.settings import Places
 

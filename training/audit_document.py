@@ -20,7 +20,8 @@ where a value is missing.
 {rows}
 
 What a source said when it read its files (`missing_file`, `refused_file`, `double_rows`, ...:
-[gap ledger](data.md#gap-ledger)) is listed beside the audit's own findings.
+[gap ledger](data.md#gap-ledger)) is listed beside the audit's own findings. A missing file whose rows
+came from elsewhere (an exchange, for a month that is not published yet) is a note.
 
 Funding caps are dated data with their source (`features/audit/funding_caps.json`), not constants.
 """

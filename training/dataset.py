@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.context import needs_context, with_context
 from features.declaration import Feature
 from features.errors import NothingUsableError
 from features.history import History
@@ -65,6 +66,11 @@ class Dataset:
         return tuple(history.symbol for history in self.histories)
 
     @property
+    def universe(self) -> tuple[str, ...]:
+        """Symbols that the features look across; empty where none does."""
+        return tuple(self.histories[0].context) if needs_context(self.features) else ()
+
+    @property
     def usable(self) -> npt.NDArray[np.bool_]:
         """Rows to learn from and to score: sampled, labelled, with a bar."""
         return self.sampled & (self.y >= 0) & self.present
@@ -82,6 +88,9 @@ class Dataset:
             digest.update(f"{history.symbol} {history.interval} {list(history.frame.columns)}".encode())
             digest.update(np.ascontiguousarray(history.time.as_unit("ms").asi8).tobytes())
             digest.update(np.ascontiguousarray(history.frame.to_numpy(np.float64)).tobytes())
+            for name in self.universe:
+                if name not in self.symbols:  # the others are there themselves
+                    digest.update(name.encode() + np.ascontiguousarray(history.context[name]).tobytes())
         return digest.hexdigest()
 
     def feature_hash(self) -> str:
@@ -95,6 +104,9 @@ class Dataset:
 def build_dataset(histories: list[History], features: tuple[Feature, ...]) -> Dataset:
     """Compute features and labels of every symbol.
 
+    Where a feature looks across markets and the histories carry no context, they become each other's
+    (:func:`features.context.with_context`).
+
     Raises
     ------
     NothingUsableError
@@ -102,6 +114,8 @@ def build_dataset(histories: list[History], features: tuple[Feature, ...]) -> Da
     """
     if not histories:
         raise NothingUsableError("there is no history to learn from")
+    if needs_context(features) and not any(history.context for history in histories):
+        histories = with_context(histories)
     parts: list[tuple[npt.NDArray[np.float32], pd.DataFrame]] = []
     for history in histories:
         parts.append((feature_matrix(history, features), hindsight_regimes(history)))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import typer
 
 from features.errors import BearmodeError, UsageError
-from features.json_file import write_json
+from features.json_file import check_target, write_json
+from features.outcomes import SymbolsFailedError
 from features.raw import INTERVALS
 from features.sources import SOURCES, parse_date, parse_symbols
 from training.fetch_archive import fetch_archive
 from training.fetch_exchange import fetch_exchange
 from training.fetch_files import fetch_files
 from training.fetch_signals import fetch_signals
-from training.fetched import Fetched, SymbolsFailedError
+from training.fetched import Fetched
 from training.settings import Places
 
 __all__ = ["FETCH_SOURCES", "fetch"]
@@ -51,7 +52,15 @@ def fetch(
     """
     start, end = parse_date(since, "since"), parse_date(until, "until")
     names = parse_symbols(symbols)
-    _check(source, interval, path, exchange, columns, signals, available_after)
+    check_target(json, "json")
+    _check(source, interval, signals)
+    options: dict[str, dict[str, object]] = {
+        "files": {"path": path, "columns": columns},
+        "exchange": {"exchange": exchange},
+        "archive": {"recheck": recheck or None, "workers": workers, "scheduler": scheduler},
+    }
+    _check_owners(source, options)
+    _check_delays(signals, {"available-after": available_after, "stale-after": stale_after})
     if start is not None and end is not None and start >= end:
         raise UsageError(f"--since {start.date()} is not before --until {end.date()}", field="since")
     fetched: list[Fetched] = []
@@ -85,15 +94,7 @@ def fetch(
         typer.echo("nothing was asked for")
 
 
-def _check(
-    source: str | None,
-    interval: str,
-    path: Path | None,
-    exchange: str | None,
-    columns: str | None,
-    signals: Sequence[str],
-    available_after: str | None,
-) -> None:
+def _check(source: str | None, interval: str, signals: Sequence[str]) -> None:
     if source is None and not signals:
         raise UsageError(f"name a --source ({', '.join(FETCH_SOURCES)}) or a --signal", field="source")
     if source is not None and source not in FETCH_SOURCES:
@@ -104,12 +105,18 @@ def _check(
         raise UsageError(
             f"--interval is {interval!r}, expected one of {', '.join(INTERVALS)}", field="interval"
         )
-    for name, value, owner in (
-        ("path", path, "files"),
-        ("columns", columns, "files"),
-        ("exchange", exchange, "exchange"),
-    ):
-        if value is not None and source != owner:
-            raise UsageError(f"--{name} belongs to --source {owner}", field=name)
-    if available_after is not None and not signals:
-        raise UsageError("--available-after belongs to --signal name=FILE", field="available_after")
+
+
+def _check_owners(source: str | None, options: Mapping[str, Mapping[str, object]]) -> None:
+    """Refuse an option that the source would ignore."""
+    for owner, values in options.items():
+        for name, value in values.items():
+            if value is not None and source != owner:
+                raise UsageError(f"--{name} belongs to --source {owner}", field=name)
+
+
+def _check_delays(signals: Sequence[str], delays: Mapping[str, str | None]) -> None:
+    """Refuse a delay where no series of the user's own takes it."""
+    for name, value in delays.items():
+        if value is not None and not any("=" in signal for signal in signals):
+            raise UsageError(f"--{name} belongs to --signal name=FILE", field=name.replace("-", "_"))

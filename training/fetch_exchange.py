@@ -22,6 +22,7 @@ VENUE_WIDE = frozenset({"exchange_restricted", "exchange_unreachable"})
 """Errors that the next symbol would meet too."""
 _DEFAULT_DAYS = 400
 """Without --since and with an empty store: enough for the longest look-back."""
+_MOMENT = pd.Timedelta(milliseconds=1)
 
 
 def fetch_exchange(
@@ -35,13 +36,18 @@ def fetch_exchange(
 ) -> list[Fetched]:
     """Fetch symbols one after another through one client, so that rate limits hold.
 
+    ``since`` is included, ``until`` is not.
+
     Raises
     ------
     UsageError
-        If no symbol is named and the store has none of the venue.
+        If no symbol is named and the store has none of the venue, or ``since`` is yet to come.
     BearmodeError
         If the venue refuses as a whole: the store is as it was.
     """
+    if since is not None and since > pd.Timestamp.now(tz="UTC"):
+        raise UsageError(f"--since {since:%Y-%m-%d %H:%M} is in the future", field="since")
+    before = None if until is None else until - _MOMENT
     store = Store(places.store)
     with store.writing(), Exchange(exchange, url=places.exchange_url) as venue:
         known = [
@@ -53,7 +59,7 @@ def fetch_exchange(
             raise UsageError("name symbols: --symbols BTCUSDT", field="symbols")
         for name in known:
             store.check_source(name, venue.venue)
-        fetched = fetch_latest(store, venue, known, interval, since=since, until=until)
+        fetched = fetch_latest(store, venue, known, interval, since=since, until=before)
     for one in fetched:
         if one.error is None:
             typer.echo(f"{one.symbol}: {one.result['words']}")
@@ -77,7 +83,8 @@ def fetch_latest(
 ) -> list[Fetched]:
     """Fetch what is newer than the store's rows; each symbol is one commit.
 
-    With ``since`` (on bar closes) everything from there on is asked for again. A venue that
+    With ``since`` (on bar closes, included) everything from there on is asked for again, up to
+    ``until``, which is included: what is known at that moment. A venue that
     refuses as a whole is one failure under its own name, and ends the work.
     """
     fetched: list[Fetched] = []
@@ -126,7 +133,7 @@ def _after(
     after: dict[str, pd.Timestamp | None] = {}
     for name, kind in kinds.items():
         held = None if state is None or since is not None else state.kinds.get(kind)
-        start = first - interval_delta(interval) - pd.Timedelta(milliseconds=1) if name == "bars" else first
+        start = first - _MOMENT - (interval_delta(interval) if name == "bars" else pd.Timedelta(0))
         if held is not None:
             after[name] = held.last
         else:  # without --since: as far back as the venue keeps it

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import typer
 
-from features.errors import UsageError
+from features.errors import NothingUsableError, UsageError
 from features.history import History
 from features.raw import RawMarket, interval_delta
 from features.sources import load_raw
@@ -62,7 +62,13 @@ def fetch_files(
             f"{history.time[-1]:%Y-%m-%d %H:%M}, {held[history.symbol]:,} in {store}"
         )
         print_ledger(history.symbol, history.ledger)
-    return [
+    there = {history.symbol for history in histories}
+    absent = [
+        Fetched(name, error=NothingUsableError(f"{name}: {_why(name, refused)}", field="symbols"))
+        for name in names
+        if name not in there
+    ]
+    return absent + [
         Fetched(
             history.symbol,
             {
@@ -74,6 +80,12 @@ def fetch_files(
         )
         for history in histories
     ]
+
+
+def _why(symbol: str, refused: Sequence[RefusedFile]) -> str:
+    """Why a symbol that was named gave no bars."""
+    reasons = [one.reason.removeprefix(f"{symbol}: ") for one in refused if one.symbol == symbol]
+    return "; ".join(reasons) or "no bars of it were found"
 
 
 def _cut(market: RawMarket, start: pd.Timestamp | None, end: pd.Timestamp | None) -> RawMarket:

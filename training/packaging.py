@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pandas as pd
 from features.catalog import longest_lookback
 from features.history import History
 from features.regimes import LABEL_VERSION, REGIMES
+from features.signals import longest_signal_lookback
 from serving.bundle import SCHEMA_VERSION, Bundle, write_bundle
 from serving.golden import comparable
 from serving.predictor import Predictor
@@ -133,7 +134,8 @@ def _manifest(
     fitted: FittedModel, dataset: Dataset, metrics: dict[str, float], hashes: tuple[str, str]
 ) -> dict[str, Any]:
     per_day = dataset.histories[0].per_day
-    window = longest_lookback(dataset.features, per_day) + fitted.decision.smoothing_bars
+    longest = max(longest_lookback(dataset.features, per_day), longest_signal_lookback(per_day))
+    window = longest + fitted.decision.smoothing_bars
     sources = {history.source for history in dataset.histories}
     return {
         "schema_version": SCHEMA_VERSION,
@@ -158,6 +160,7 @@ def _manifest(
         "feature_hash": hashes[1],
         "metrics": {name: round(value, 6) for name, value in sorted(metrics.items())},
         "libraries": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        "context_symbols": list(dataset.universe),
     }
 
 
@@ -170,15 +173,10 @@ def _golden_windows(predictor: Predictor, dataset: Dataset, end: pd.Timestamp) -
         _window(last, end - pd.Timedelta(days=30), bars),
         _window(first, end - pd.Timedelta(days=60), bars),
     ]
-    windows[2] = History(
-        windows[2].symbol,
-        windows[2].interval,
-        windows[2].frame.assign(
-            funding_rate=math.nan, funding_interval_hours=math.nan, open_interest=math.nan
-        ),
-        (),
-        windows[2].source,
+    alone = windows[2].frame.assign(
+        funding_rate=math.nan, funding_interval_hours=math.nan, open_interest=math.nan
     )
+    windows[2] = replace(windows[2], frame=alone, context={})
     result = []
     for window in windows:
         request = window_request(window)

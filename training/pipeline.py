@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.context import needs_context
 from features.declaration import Feature
 from features.default_set import default_features
 from features.errors import TrainingError
@@ -94,6 +95,7 @@ def train(
     *,
     promote_it: bool = True,
     recipe: Recipe | None = None,
+    features: tuple[Feature, ...] | None = None,
     progress: Callable[[str, int], None] = lambda _name, _total: None,
 ) -> TrainResult:
     """Train, evaluate, export, register and promote.
@@ -106,7 +108,10 @@ def train(
     promote_it : bool
         Whether the new model becomes the champion.
     recipe : Recipe, optional
-        The default one otherwise.
+        The default one otherwise; its base columns are of ``features``.
+    features : tuple of Feature, optional
+        What the model reads; the default set otherwise. Where some look across markets, the
+        histories are each other's context.
     progress : callable
         Told the name of each step as it begins, and how many steps there are.
 
@@ -116,9 +121,10 @@ def train(
         If the data do not carry an honest model, with what is missing.
     """
     require_one_source(histories)
-    features = default_features()
+    features = features or default_features()
     recipe = recipe or default_recipe(features)
     dataset = build_dataset(histories, features)
+    require_universe(dataset)
     require_classes(dataset)
     skipped: list[str] = []
     folds = walkable(dataset, recipe, skipped.append)
@@ -215,6 +221,22 @@ def require_one_source(histories: list[History]) -> None:
         raise TrainingError(
             f"history of more than one source cannot be pooled ({shown})",
             hint="name the symbols with --symbols",
+        )
+
+
+def require_universe(dataset: Dataset) -> None:
+    """Refuse to learn features across markets from one symbol.
+
+    Raises
+    ------
+    TrainingError
+        If features look across markets and there is none to look at.
+    """
+    if needs_context(dataset.features) and not dataset.universe:
+        raise TrainingError(
+            f"features look across markets, and there is only {', '.join(dataset.symbols)}",
+            code="no_context",
+            hint="train on two symbols or more, or without the group cross_market",
         )
 
 

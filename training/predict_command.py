@@ -8,8 +8,10 @@ from pathlib import Path
 import pandas as pd
 import typer
 
+from features.context import with_context
 from features.errors import NothingUsableError
 from features.sources import load_histories, parse_date
+from features.sources.context_closes import load_closes
 from serving.bundle import write_json
 from serving.predictor import Predictor
 from training.history_command import one_symbol
@@ -52,6 +54,10 @@ def predict_command(
                 f"{symbol}: no bar closes by {moment}, the first one at {history.time[0]}", field="as-of"
             )
         history = history.window(keep - 1, keep)
+    universe = predictor.manifest.context_symbols
+    others = [name for name in universe if name != history.symbol]
+    closes = load_closes(source, others, path=path, store=places.store, interval=predictor.manifest.interval)
+    (history,) = with_context([history], universe, closes)
     answer = predictor.answer(history, as_of=pd.Timestamp.now(tz="UTC") if moment is None else moment)
     for line in read_out(answer):
         typer.echo(line, err=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from features.context import with_context
 from features.errors import BundleError
 from features.history import History
 from features.raw import interval_delta
@@ -15,7 +16,7 @@ from features.regimes import REGIMES
 from serving.predictor import AnsweredRow, Predictor
 from training.promotion import load_champion, walk_forward_folder
 
-__all__ = ["replay", "replay_models"]
+__all__ = ["context_symbols", "replay", "replay_models"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def replay(
     Parameters
     ----------
     histories : list of History
-        Whole histories: the first answers need a window before ``since``.
+        Whole histories: the first answers need a window before ``since``. Where a model looks across
+        markets and none of them carries context, they become each other's.
     models : list of ReplayModel
     since, until : pandas.Timestamp
         Bar closes, ``since`` included, ``until`` excluded.
@@ -89,6 +91,9 @@ def replay(
         or before the end of what it was trained on.
     """
     rows: list[dict[str, object]] = []
+    universe = context_symbols(models)
+    if universe and not any(history.context for history in histories):
+        histories = with_context(histories, universe)
     for history in histories:
         progress(history.symbol)
         answered = {
@@ -104,6 +109,11 @@ def replay(
     for name in ("time", "since"):
         frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[ms, UTC]")
     return frame.astype(_TYPES)
+
+
+def context_symbols(models: Iterable[ReplayModel]) -> list[str]:
+    """Symbols that any of the models looks across, sorted."""
+    return sorted({name for model in models for name in model.predictor.manifest.context_symbols})
 
 
 def _span(
@@ -126,6 +136,7 @@ _TYPES = {
     **dict.fromkeys(("short_share", "size_factor", "leverage", "leverage_short"), "float64"),
     **dict.fromkeys(("leverage_long", "leverage_cap", "adverse_excursion", "liquidation_price"), "float64"),
     **dict.fromkeys(("agreeing", "available"), "Int64"),
+    "effective_signals": "float64",
     "since_at_least": "boolean",
     "in_sample": "bool",
 }
@@ -160,6 +171,7 @@ def _flat(symbol: str, row: AnsweredRow, predictor: Predictor | None) -> dict[st
         "signals": None if answer is None else ",".join(f"{one.name}={one.state}" for one in answer.signals),
         "agreeing": None if answer is None else answer.agreeing,
         "available": None if answer is None else answer.available,
+        "effective_signals": None if answer is None else answer.effective_signals,
         "degraded": None if answer is None else ",".join(answer.degraded),
         "model_version": None if predictor is None else predictor.version,
         "in_sample": training is not None and row.time <= pd.Timestamp(training.trained_until),

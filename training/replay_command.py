@@ -8,12 +8,14 @@ import typer
 from rich.console import Console
 from rich.status import Status
 
+from features.context import with_context
 from features.errors import NothingUsableError, UsageError
 from features.history import History
 from features.parquet import write_parquet
 from features.sources import load_raw, parse_date, parse_symbols
+from features.sources.context_closes import load_closes
 from serving.bundle import write_json
-from training.replay import replay, replay_models
+from training.replay import context_symbols, replay, replay_models
 from training.settings import Places
 
 __all__ = ["replay_command"]
@@ -58,6 +60,10 @@ def replay_command(
             histories.append(history)
     if not histories:
         raise NothingUsableError("no symbol has a bar in the span", field="since")
+    universe = context_symbols(models)
+    others = [name for name in universe if name not in {history.symbol for history in histories}]
+    closes = load_closes(source, others, path=path, store=places.store, interval=interval)
+    histories = with_context(histories, universe, closes)
     with Status("replaying", console=Console(stderr=True)) as status:
         frame = replay(
             histories,

@@ -15,7 +15,8 @@ import pandas as pd
 import typer
 
 from features.errors import BearmodeError, NothingUsableError
-from features.json_file import write_json
+from features.json_file import check_target, write_json
+from features.outcomes import SymbolsFailedError
 from features.raw import INTERVALS, interval_delta
 from features.sources import parse_date, parse_symbols
 from features.sources.archive import ArchiveSettings, FetchReport, fetch_symbol, symbols_with_news
@@ -24,7 +25,7 @@ from features.store import Store, SymbolState, milliseconds
 from features.symbol_tasks import Tell, each_symbol
 from training.fetch_archive import archive_settings, print_report
 from training.fetch_exchange import fetch_latest
-from training.fetched import Fetched, SymbolsFailedError
+from training.fetched import Fetched
 from training.progress import symbol_progress
 from training.settings import Places
 
@@ -56,12 +57,13 @@ def update(
     BearmodeError
         For what failed, once the rest is done.
     """
+    check_target(json, "json")
     end = parse_date(until, "until")
-    now = end if end is not None else pd.Timestamp.now(tz="UTC").as_unit("ms")
+    clock = pd.Timestamp.now(tz="UTC").as_unit("ms")
+    now = clock if end is None else min(end, clock)
     store = Store(places.store)
-    fetched: list[Fetched] = []
     with store.writing():
-        held = _held(store, parse_symbols(symbols))
+        held, fetched = _held(store, parse_symbols(symbols))
         for (interval, venue), states in _groups(held).items():
             if venue not in _EXCHANGE_OF:
                 names = ", ".join(state.symbol for state in states)
@@ -74,12 +76,13 @@ def update(
                 except BearmodeError as error:  # the exchange may still answer
                     fetched.append(Fetched("archive", error=error))
                 else:
-                    fetched += _from_archive(due, places, settings, interval, now, workers, scheduler)
+                    found = _from_archive(due, places, settings, interval, now, workers, scheduler)
+                    fetched += [_not_there(one) for one in found] if exchange else found
             if exchange:
                 late = [
                     state.symbol for state in states if _is_late(store.state(state.symbol), interval, now)
                 ]
-                with _exchange(_EXCHANGE_OF[venue], places, end) as asked:
+                with _exchange(_EXCHANGE_OF[venue], places, None if end is None else now) as asked:
                     found = fetch_latest(store, asked, late, interval, until=now)
                 fetched += [_latest(one) for one in found]
     if json is not None:
@@ -91,17 +94,24 @@ def update(
     typer.echo(f"{len(held):,} symbols, {len(changed):,} with new rows" if changed else "nothing new")
 
 
-def _held(store: Store, names: Sequence[str]) -> list[SymbolState]:
-    found = [state for name in names or store.symbols() if (state := store.state(name)) is not None]
-    there = {state.symbol for state in found}
-    missing = [name for name in names if name not in there]
-    if missing or not found:
+def _held(store: Store, names: Sequence[str]) -> tuple[list[SymbolState], list[Fetched]]:
+    """What the store says of the symbols, and those of which it cannot say anything."""
+    states: dict[str, SymbolState | None] = {}
+    damaged: list[Fetched] = []
+    for name in names or store.names():
+        try:
+            states[name] = store.state(name)
+        except BearmodeError as error:
+            damaged.append(Fetched(name, error=error))
+    missing = [name for name in names if name in states and states[name] is None]
+    found = [state for state in states.values() if state is not None]
+    if missing or not (found or damaged):
         raise NothingUsableError(
             f"{store} does not hold {', '.join(missing) or 'any symbol'}",
             field="symbols",
             hint="fetch it first: bearmode fetch --source archive --symbols BTCUSDT --since 2020-01",
         )
-    return found
+    return found, damaged
 
 
 def _groups(states: Sequence[SymbolState]) -> dict[tuple[str, str], list[SymbolState]]:
@@ -152,6 +162,14 @@ def _from_archive(
             else:
                 fetched.append(Fetched(outcome.symbol, error=outcome.error))
     return fetched
+
+
+def _not_there(one: Fetched) -> Fetched:
+    """A symbol so new, or of a mirror so small, that the archive has none of it: the exchange has."""
+    if one.error is None or one.error.code != "not_in_archive":
+        return one
+    typer.echo(f"{one.symbol}: left to the exchange: {one.error.message}")
+    return Fetched(one.symbol, {"changed": False, "not_in_archive": one.error.message})
 
 
 def _extend(

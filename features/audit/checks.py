@@ -268,6 +268,8 @@ LEDGER_KINDS: dict[str, LedgerKind] = {
     "ignored_file": LedgerKind("a file that is not known or not needed", "note"),
     "ignored_column": LedgerKind("a column that is not known", "note"),
     "refused_value": LedgerKind("a value outside of what it can be; NaN", "warning"),
+    "derived_value": LedgerKind("values calculated from others that the source gives", "note"),
+    "clock_differs": LedgerKind("the exchange's clock and ours differ; the earlier one counted", "note"),
 }
 """What the entries of a source's gap ledger mean."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from features.audit.agreement import compare
-from features.audit.checks import CHECKS, severity_of_ledger
+from features.audit.checks import CHECKS
 from features.audit.coverage import cover, edge_findings
 from features.audit.findings import Agreement, Audit, Coverage, Finding, milliseconds
 from features.audit.price_checks import price_findings
+from features.audit.source_ledger import ledger_findings
 from features.audit.tables import tables_of
 from features.audit.value_checks import value_findings
 from features.errors import UsageError
@@ -71,6 +72,7 @@ def audit_market(market: RawMarket, *, now: pd.Timestamp, against: RawMarket | N
     if against is not None:
         agreement, differences = compare(tables, tables_of(against)[0])
         findings += differences
+    flat = [one for part in covered for one in part]
     order = {name: place for place, name in enumerate(CHECKS)}
     findings.sort(key=lambda one: (order[one.kind], one.table, "" if one.start is None else str(one.start)))
     return Audit(
@@ -78,8 +80,8 @@ def audit_market(market: RawMarket, *, now: pd.Timestamp, against: RawMarket | N
         market.interval,
         market.source,
         now,
-        tuple(one for part in covered for one in part),
-        (*findings, *_ledger(market)),
+        tuple(flat),
+        (*findings, *ledger_findings(market.ledger, flat, findings)),
         None if against is None else against.source,
         tuple(agreement),
     )
@@ -99,21 +101,4 @@ def _absent(covered: dict[str, Coverage]) -> list[Finding]:
         )
         for name in _NEEDED
         if name not in covered or covered[name].present == 0
-    ]
-
-
-def _ledger(market: RawMarket) -> list[Finding]:
-    """What the source itself said, under its own names."""
-    return [
-        Finding(
-            entry.kind,
-            entry.subject,
-            entry.start,
-            entry.end,
-            entry.count,
-            severity_of_ledger(entry.kind),
-            entry.detail,
-            origin="ledger",
-        )
-        for entry in market.ledger
     ]

@@ -44,6 +44,9 @@ class Folder(Protocol):
     def remove(self, names: Sequence[str]) -> None:
         """Remove objects; those that are not there are no error."""
 
+    def holds(self, names: Sequence[str]) -> bool:
+        """Whether all of some objects are there."""
+
     def names(self, below: str = "") -> list[str]:
         """Names of all objects below a folder, sorted; also of half-written ones."""
 
@@ -137,6 +140,11 @@ class LocalFolder:
                 path.unlink(missing_ok=True)
             with suppress(OSError):
                 path.parent.rmdir()
+
+    def holds(self, names: Sequence[str]) -> bool:
+        """Whether all of some files are there."""
+        with _disk(self.root):
+            return all((self.root / name).is_file() for name in names)
 
     def names(self, below: str = "") -> list[str]:
         """Paths of all files below, relative to the root."""
@@ -252,6 +260,11 @@ class RemoteFolder:
             for name in names:
                 with suppress(FileNotFoundError):
                     self.fs.rm_file(f"{self.root}/{name}")
+
+    def holds(self, names: Sequence[str]) -> bool:
+        """Whether all of some objects are there."""
+        with self.reaching():
+            return all(self.fs.exists(f"{self.root}/{name}") for name in names)
 
     def names(self, below: str = "") -> list[str]:
         """Names of all objects below."""

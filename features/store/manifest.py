@@ -33,6 +33,8 @@ __all__ = [
 
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
+_YEAR_10000 = 253_402_300_800_000
+"""Unix milliseconds."""
 _KIND = re.compile(r"[a-z][a-z0-9_]*")
 _NAME = r"[0-9]{4}(-[0-9]{2})?\.[0-9a-f]{16}\.parquet"
 _FILE = re.compile(_NAME)
@@ -203,11 +205,13 @@ def _state(found: Mapping[str, Any], symbol: str) -> SymbolState:
         raise ValueError(f"it is of {found['symbol']}, not of {symbol}")
     kinds = {
         _checked(name, _KIND): KindState(
-            {period: _partition(*part) for period, part in sorted(kind["partitions"].items())},
-            kind["options"],
+            {period: _partition(period, *part) for period, part in sorted(kind["partitions"].items())},
+            dict(kind["options"]),
         )
         for name, kind in found["kinds"].items()
     }
+    if empty := [name for name, kind in kinds.items() if not kind.partitions]:
+        raise ValueError(f"{empty[0]} has no partition")
     ledger = {
         scope: tuple(_entry(entry) for entry in entries) for scope, entries in sorted(found["ledger"].items())
     }
@@ -219,7 +223,9 @@ def _state(found: Mapping[str, Any], symbol: str) -> SymbolState:
     return SymbolState(found["symbol"], found["source"], kinds, ledger, files)
 
 
-def _partition(file: str, rows: int, first: int, last: int) -> Partition:
+def _partition(period: str, file: str, rows: int, first: int, last: int) -> Partition:
+    if not file.startswith(f"{period}.") or rows < 1 or not 0 <= first <= last < _YEAR_10000:
+        raise ValueError(f"partition {period} cannot be {file} with {rows} rows from {first} to {last}")
     return Partition(_checked(file, _FILE), int(rows), int(first), int(last))
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
-from features.errors import DataError, NothingUsableError, UsageError
+from features.errors import DataError, LockedError, NothingUsableError, UsageError
 from features.raw import INTERVALS, RawMarket, Series
 from features.store.change import Change
 from features.store.folders import LocalFolder, open_folder
@@ -56,12 +56,14 @@ class Store:
         """Local folder of verified downloads that are not yet committed; no part of the data."""
         return self.folder.downloads
 
+    def names(self) -> list[str]:
+        """Symbols that have a folder, sorted, whatever is in it."""
+        return [name for name in self.folder.subfolders() if name != MARKET_WIDE and SYMBOL.match(name)]
+
     def symbols(self, interval: str | None = None) -> list[str]:
         """Symbols with bars (of the interval), sorted."""
         found = []
-        for name in self.folder.subfolders():
-            if name == MARKET_WIDE or not SYMBOL.match(name):
-                continue
+        for name in self.names():
             state = self.state(name)
             kinds = () if state is None else state.kinds
             if any(f"bars_{one}" in kinds for one in ([interval] if interval else INTERVALS)):
@@ -128,6 +130,8 @@ class Store:
         ------
         DataError
             If the store holds the symbol from another venue, or is damaged.
+        LockedError
+            If another process has changed the symbol since this call began.
         BearmodeError
             ``disk_full``, ``store_unreachable``: the symbol is as it was.
         """
@@ -151,10 +155,23 @@ class Store:
         )
         content = dumps(after)
         if content != held:
+            self._alone(symbol, held, objects(after) - objects(before))
             self.folder.put(f"{symbol}/{MANIFEST}", content)
             self._parsed[symbol] = (content, after)
         self.folder.remove(sorted(objects(before) - objects(after)))
         return after
+
+    def _alone(self, symbol: str, held: bytes | None, written: Set[str]) -> None:
+        """Refuse to go on beside another writer.
+
+        The lock is the caller's, who may be gone while this process, on a cluster, is not: then
+        another one may hold it, has swept our partitions or has a newer manifest.
+        """
+        if self.folder.get(f"{symbol}/{MANIFEST}") != held or not self.folder.holds(sorted(written)):
+            raise LockedError(
+                f"{symbol}: another process has changed it in {self} meanwhile",
+                hint="run the command again when the other one has ended; the symbol is as that one left it",
+            )
 
     def write(self, market: RawMarket) -> int:
         """Add a whole market; rows of the same time are replaced, others stay.
@@ -202,12 +219,7 @@ class Store:
         bars = f"bars_{interval}"
         state, tables = self._tables(symbol, lambda name: name == bars or not name.startswith("bars_"))
         if state is None or bars not in tables:
-            there = ", ".join(self.symbols(interval)) or "nothing"
-            raise NothingUsableError(
-                f"{symbol}: {self} has no {interval} bars of it; it holds {there}",
-                field="symbols",
-                hint="fetch it first: bearmode fetch --source archive --symbols " + symbol,
-            )
+            raise self._nothing(symbol, interval, state)
         shared, shared_tables = self._tables(MARKET_WIDE, lambda _: True)
         found = {**shared_tables, **tables}
         options = {} if shared is None else {name: kind.options for name, kind in shared.kinds.items()}
@@ -238,6 +250,20 @@ class Store:
     def table(self, symbol: str, kind: str, columns: Sequence[str] | None = None) -> pd.DataFrame | None:
         """One table of a symbol; ``None`` where the store has none."""
         return self._tables(symbol, lambda name: name == kind, columns)[1].get(kind)
+
+    def _nothing(self, symbol: str, interval: str, state: SymbolState | None) -> NothingUsableError:
+        """The error for a symbol without bars of the interval; says what there is."""
+        kinds = () if state is None else state.kinds
+        others = [name for name in INTERVALS if f"bars_{name}" in kinds]
+        there = ", ".join(self.symbols(interval)) or "nothing"
+        return NothingUsableError(
+            f"{symbol}: {self} has no {interval} bars of it; "
+            + (f"it has them at {', '.join(others)}" if others else f"it holds {there}"),
+            field="symbols",
+            hint=f"--interval {others[0]}"
+            if others
+            else f"fetch it first: bearmode fetch --source archive --symbols {symbol}",
+        )
 
     def _tables(
         self, symbol: str, wanted: Callable[[str], bool], columns: Sequence[str] | None = None
@@ -311,7 +337,12 @@ class Store:
             if SYMBOL.match(symbol) and own(inside):
                 there.setdefault(symbol, []).append(name)
         for symbol, names in there.items():
-            state = self.state(symbol)
+            try:
+                state = self.state(symbol)
+            except DataError as error:
+                if error.code != "damaged_store":
+                    raise
+                continue  # it may be mended: nothing of it goes, and the other symbols go on
             known = set() if state is None else objects(state)
             self.folder.remove([name for name in names if name not in known])
 

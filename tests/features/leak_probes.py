@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from histories import FloatArray, utc
-from rich_histories import COLUMNS, changed
+from rich_histories import COLUMNS, CONTEXT_COLUMNS, changed, column_of
 
+from features.context import CONTEXT
 from features.declaration import Feature
 from features.history import History
 from features.pipeline import feature_matrix
@@ -130,7 +131,8 @@ def future_failures(
     """Bump the last bar, truncate, shuffle, replace and empty the future: no earlier row may differ."""
     n, table = len(made), words(made, declared)
     rng = np.random.default_rng(seed)
-    bump = {name: made.column(name)[-1:] * 1.7 for name in COLUMNS}
+    everything = (*COLUMNS, *(CONTEXT_COLUMNS if made.context else ()))
+    bump = {name: column_of(made, name)[-1:] * 1.7 for name in everything}
     bumped = words(changed(made, slice(n - 1, n), bump), declared)
     found = [tables_equal(declared, bumped[:-1], table[:-1], "an earlier row saw the last bar bumped")]
     for cut in cuts:
@@ -139,9 +141,9 @@ def future_failures(
         found.append(tables_equal(declared, part, known, f"row {cut} and before, cut off there"))
         after, order = slice(cut + 1, n), rng.permutation(np.arange(cut + 1, n))
         for kind, values in {
-            "shuffled": {name: made.column(name)[order] for name in COLUMNS},
-            "replaced": {name: other.column(name)[after] for name in COLUMNS},
-            "empty": {name: np.full(n - cut - 1, np.nan) for name in COLUMNS},
+            "shuffled": {name: column_of(made, name)[order] for name in everything},
+            "replaced": {name: column_of(other, name)[after] for name in everything},
+            "empty": {name: np.full(n - cut - 1, np.nan) for name in everything},
         }.items():
             future = words(changed(made, after, values), declared)[: cut + 1]
             found.append(tables_equal(declared, future, known, f"{kind} future after row {cut}"))
@@ -179,15 +181,25 @@ def last_row_failures(declared: Sequence[Declared], made: History, lasts: Iterab
 
 
 def input_failures(
-    declared: Sequence[Declared], made: History, presence_only: Iterable[tuple[str, str]]
+    declared: Sequence[Declared],
+    made: History,
+    presence_only: Iterable[tuple[str, str]],
+    stands_without: Iterable[tuple[str, str]] = (),
 ) -> Failures:
-    """Exactly the declared columns are read; without one of them a value is missing, not zero."""
+    """Exactly the declared columns are read; without one of them a value is missing, not zero.
+
+    The context is one input, whichever symbols a feature looks at. What ``stands_without`` an input
+    may miss it, as a share of many symbols may miss one of them.
+    """
     n, table = len(made), words(made, declared)
     missing = _missing_words(declared)
     found: dict[str, list[str]] = defaultdict(list)
-    for name in COLUMNS:
-        noisy = words(changed(made, slice(0, n), {name: _noise(made, name)}), declared)
-        empty = words(changed(made, slice(0, n), {name: np.full(n, np.nan)}), declared)
+    inputs = {name: (name,) for name in COLUMNS} | ({CONTEXT: CONTEXT_COLUMNS} if made.context else {})
+    for name, columns in inputs.items():
+        noise = {column: _noise(made, column) for column in columns}
+        noisy = words(changed(made, slice(0, n), noise), declared)
+        nothing = {column: np.full(n, np.nan) for column in columns}
+        empty = words(changed(made, slice(0, n), nothing), declared)
         moved, emptied = _different(declared, noisy, table), _different(declared, empty, table)
         for one in declared:
             reads = name in one.inputs
@@ -198,14 +210,14 @@ def input_failures(
         gone = (empty == missing).all(axis=0)
         for one_name, is_gone in zip(_names(declared), gone, strict=True):
             one = next(one for one in declared if one.name == one_name)
-            if name in one.inputs and not is_gone:
+            if name in one.inputs and not is_gone and (one_name, name) not in stands_without:
                 found[one_name].append(f"is not missing without {name}")
     return dict(found)
 
 
 def _noise(made: History, name: str) -> FloatArray:
     rng = np.random.default_rng(len(name))
-    values = made.column(name)
+    values = column_of(made, name)
     if name == "funding_rate":
         return values + rng.normal(0, 3e-4, len(values))
     return values * rng.lognormal(0, 0.5, len(values))

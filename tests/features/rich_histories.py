@@ -6,19 +6,33 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from histories import FloatArray, raw_market
+from histories import FloatArray, bar_table, raw_market
 
 from features.bar_rules import POSITIONING_COLUMNS, PRICE_COLUMNS, SERIES_COLUMNS
+from features.context import Closes, with_context
 from features.history import History
-from features.raw import RawMarket, Series
+from features.raw import RawMarket, Series, interval_delta
 
-__all__ = ["COLUMNS", "changed", "random_history", "rich_history", "rich_market"]
+__all__ = [
+    "COLUMNS",
+    "CONTEXT_COLUMNS",
+    "changed",
+    "column_of",
+    "context_closes",
+    "random_history",
+    "rich_history",
+    "rich_market",
+]
 
 COLUMNS = (
     *(*PRICE_COLUMNS, "volume", "funding_rate", "funding_interval_hours", "open_interest"),
     *(*POSITIONING_COLUMNS, "fear_greed", *SERIES_COLUMNS),
 )
 """Every column of a full history."""
+OTHERS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+"""Symbols that stand beside ``TESTUSDT``."""
+CONTEXT_COLUMNS = tuple(f"context.{name}" for name in OTHERS)
+"""Their closes, as :func:`column_of` and :func:`changed` name them."""
 
 
 def rich_market(n: int, interval: str = "1h", *, seed: int = 1, start: str = "2022-01-03") -> RawMarket:
@@ -54,19 +68,41 @@ def rich_history(
     missing: tuple[int, ...] = (),
     start: str = "2022-01-03",
 ) -> History:
-    """The joined history of :func:`rich_market`, with the bars of the rows ``missing`` taken out."""
+    """The joined history of :func:`rich_market`, without the bars of the rows ``missing``, with context."""
     raw = rich_market(n, interval, seed=seed, start=start)
-    return History.from_raw(replace(raw, bars=raw.bars.drop(index=list(missing)).reset_index(drop=True)))
+    made = History.from_raw(replace(raw, bars=raw.bars.drop(index=list(missing)).reset_index(drop=True)))
+    closes = {
+        name: context_closes(n, interval, seed=10 * seed + place, start=start)
+        for place, name in enumerate(OTHERS)
+    }
+    return with_context([made], (*OTHERS, made.symbol), closes)[0]
+
+
+def context_closes(n: int, interval: str, *, seed: int, start: str = "2022-01-03") -> Closes:
+    """Closes of another symbol, two of them missing where there are many."""
+    bars = bar_table(n, interval, seed=seed + 500, start=start)
+    bars = bars.drop(index=[n // 4, n - n // 8]) if n > 40 else bars
+    time = pd.DatetimeIndex(bars["open_time"]) + interval_delta(interval)
+    return Closes(time.as_unit("ms").asi8, bars["close"].to_numpy(np.float64))
+
+
+def column_of(made: History, name: str) -> FloatArray:
+    """A column of the history or, by ``context.SYMBOL``, of its context."""
+    symbol = name.removeprefix("context.")
+    return made.column(name) if symbol == name else np.asarray(made.context[symbol])
 
 
 def changed(made: History, rows: slice, columns: dict[str, FloatArray]) -> History:
     """The same history with other values in some rows; no rule of the data is checked."""
-    frame = made.frame.copy()
+    frame, context = made.frame.copy(), dict(made.context)
     for name, values in columns.items():
-        whole = frame[name].to_numpy(np.float64).copy()
+        whole = column_of(made, name).copy()
         whole[rows] = values
-        frame[name] = whole
-    return replace(made, frame=frame)
+        if name in frame:
+            frame[name] = whole
+        else:
+            context[name.removeprefix("context.")] = whole
+    return replace(made, frame=frame, context=context)
 
 
 def random_history(seed: int, n: int, gaps: list[int], lost: list[str], calm: int) -> History:
@@ -80,13 +116,13 @@ def random_history(seed: int, n: int, gaps: list[int], lost: list[str], calm: in
     gaps : list of int
         Rows without a bar.
     lost : list of str
-        Columns that are missing over the second half.
+        Columns, also of the context, that are missing over the second half.
     calm : int
         So many of the last bars do not move and are not traded.
     """
     made = rich_history(n, "1d", seed=seed)
+    made = changed(made, slice(n // 2, n), {name: np.full(n - n // 2, np.nan) for name in lost})
     frame = made.frame.copy()
-    frame.loc[frame.index[n // 2 :], lost] = np.nan
     if calm:
         still = frame.index[-calm:]
         frame.loc[still, list(PRICE_COLUMNS)] = float(frame["close"].iloc[-calm])

@@ -14,6 +14,7 @@ from rich_histories import COLUMNS, rich_history
 
 from features.bars import Bars
 from features.catalog import CATALOG, feature_names, longest_lookback, select
+from features.context import CONTEXT
 from features.declaration import GROUPS, Feature
 from features.errors import UsageError
 from features.funding import rate_per_8h
@@ -35,12 +36,14 @@ INPUTS = {
     "positioning": {name for name in COLUMNS if name.startswith(("liq_", "lsr_", "taker_"))}
     | {"open_interest", "exchange_inflow"},
     "sentiment": {"fear_greed", "put_call"},
+    "cross_market": {"close", CONTEXT},
 }
 OWN = {
     "volume": "volume",
     "open_interest": "open_interest",
     "liquidation_map": "open_interest",
     "funding": "funding_rate",
+    "cross_market": CONTEXT,
 }
 """The column without which a feature would not be of its group."""
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
+import typer
 
 import features.errors as tree
 from features.command_line import run
@@ -91,11 +92,16 @@ def test_an_unexpected_error_is_one_line_and_exit_1(capsys: pytest.CaptureFixtur
     assert "--debug" in err
 
 
-def test_an_interrupt_is_exit_130(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        run(raising(KeyboardInterrupt()), debug=False)
-    assert ended.value.code == 130
-    assert "interrupted" in capsys.readouterr().err
+def test_an_interrupt_is_one_line_and_exit_130(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["bearmode"])
+    for app in (raising(KeyboardInterrupt()), lambda: typer.run(raising(KeyboardInterrupt()))):
+        with pytest.raises(SystemExit) as ended:
+            run(app, debug=False)
+        assert ended.value.code == 130
+        out, err = capsys.readouterr()
+        assert (out.strip(), err.count("bearmode: interrupted")) == ("", 1)
 
 
 @pytest.mark.parametrize("error", [LockedError("held"), ZeroDivisionError("by zero")])

@@ -27,9 +27,17 @@ from leak_probes import (
     window_failures,
     words,
 )
-from rich_histories import COLUMNS, changed, random_history, rich_history, rich_market
+from rich_histories import (
+    COLUMNS,
+    CONTEXT_COLUMNS,
+    changed,
+    random_history,
+    rich_history,
+    rich_market,
+)
 
 from features.bars import Bars
+from features.breadth import breadth_features
 from features.catalog import CATALOG, select
 from features.declaration import Feature
 from features.history import History
@@ -52,7 +60,9 @@ ONLY_THERE = {
 }
 """The same for one interval: a day's end is always a settlement, and a day of one bar has one entry
 price, whatever its volume."""
-FEW_VALUES = {"time_to_settlement", "settlement_interval"}
+STANDS_WITHOUT = {(feature.name, "close") for feature in breadth_features()}
+"""What all symbols do can be told without one of them, this one too."""
+FEW_VALUES = {"time_to_settlement", "settlement_interval", "fallen_share_60d"}
 """What steps between two or three values, or is the same on every daily bar."""
 ENDS_EARLY = {"run_of_days_10d"}
 """What need not look as far back as it may: a run that has ended is known."""
@@ -85,7 +95,8 @@ def failures(interval: str) -> Failures:
         last_row_failures(ALL, made, (1, 9)),
     ]
     if interval != "1h" or LONG:
-        found.append(input_failures(ALL, made, PRESENCE_ONLY | ONLY_THERE.get(interval, set())))
+        presence_only = PRESENCE_ONLY | ONLY_THERE.get(interval, set())
+        found.append(input_failures(ALL, made, presence_only, STANDS_WITHOUT))
     return merged(found)
 
 
@@ -151,7 +162,7 @@ def test_a_whole_funding_table_8_hours_late_is_the_same_column_8_rows_later() ->
     seed=st.integers(0, 10_000),
     n=st.integers(125, 190),
     gaps=st.lists(st.integers(1, 189), max_size=8),
-    lost=st.lists(st.sampled_from(COLUMNS[4:]), max_size=4, unique=True),
+    lost=st.lists(st.sampled_from((*COLUMNS[4:], *CONTEXT_COLUMNS)), max_size=4, unique=True),
     calm=st.integers(0, 40),
     cut=st.integers(60, 120),
 )

@@ -85,10 +85,11 @@ def test_a_burst_of_liquidations(per_day: int, longs: float, shorts: float, stat
         liq_long_usd=np.append(quiet, [longs] * 3),
         liq_short_usd=np.append(np.roll(quiet, 1), [shorts] * 3),
     )
-    found = last_of(made, "liquidations")
-    assert found[:2] == (state, pytest.approx(value))
-    assert found[2] <= 0 if value <= 0 else found[2] >= 0
-    assert abs(found[2]) < 2e6
+    got, net, threshold = last_of(made, "liquidations")
+    assert got == state
+    assert net == pytest.approx(value)
+    assert threshold <= 0 if value <= 0 else threshold >= 0
+    assert abs(threshold) < 2e6
 
 
 def test_more_of_one_side_than_of_the_other_is_not_enough_nor_is_an_unusual_day_of_the_other_side() -> None:
@@ -98,10 +99,11 @@ def test_more_of_one_side_than_of_the_other_is_not_enough_nor_is_an_unusual_day_
     calm = mostly_longs.copy()
     calm[-3:] = 0.1e6  # by far the fewest longs of the 90 days, and still no short
     state, value, threshold = last_of(daily(6, liq_long_usd=calm, liq_short_usd=nothing), "liquidations")
-    assert (state, value) == (NEUTRAL, pytest.approx(-0.1e6))
-    assert threshold == 0.0
+    assert (state, threshold) == (NEUTRAL, 0.0)
+    assert value == pytest.approx(-0.1e6)
     state, value, threshold = last_of(daily(6, liq_long_usd=nothing, liq_short_usd=calm), "liquidations")
-    assert (state, value, threshold) == (NEUTRAL, pytest.approx(0.1e6), 0.0)
+    assert (state, threshold) == (NEUTRAL, 0.0)
+    assert value == pytest.approx(0.1e6)
 
 
 def test_liquidations_equal_a_slow_percentile_day_by_day() -> None:
@@ -156,9 +158,10 @@ def test_only_whole_days_of_liquidations_count() -> None:
 def test_put_call(per_day: int, ratio: float, state: int, edge: str) -> None:
     ratios = ramp(ratio, low=0.2, high=1.0)
     low, high = slow_edges(ratios, DAYS - 1)
-    found = last_of(daily(per_day, put_call=ratios), "put_call")
-    assert found == (state, ratio, pytest.approx(high if edge == "high" else low))
-    assert (low, high) == (pytest.approx(0.3), pytest.approx(0.9))
+    got, value, threshold = last_of(daily(per_day, put_call=ratios), "put_call")
+    assert (got, value) == (state, ratio)
+    assert threshold == pytest.approx(high if edge == "high" else low)
+    assert [low, high] == pytest.approx([0.3, 0.9])
 
 
 def test_put_call_on_its_edge_is_neutral_and_one_that_never_moves_says_nothing() -> None:
@@ -179,15 +182,17 @@ def test_put_call_on_its_edge_is_neutral_and_one_that_never_moves_says_nothing()
 )
 def test_whale_flows(per_day: int, flow: float, state: int) -> None:
     flows = ramp(*[flow] * 4, low=-500.0, high=500.0)
-    found = last_of(daily(per_day, exchange_inflow=flows), "whale_flows")
-    assert found[:2] == (state, pytest.approx(flow))
-    assert 100 < abs(found[2]) < 500
+    got, value, threshold = last_of(daily(per_day, exchange_inflow=flows), "whale_flows")
+    assert got == state
+    assert value == pytest.approx(flow)
+    assert 100 < abs(threshold) < 500
 
 
 def test_coins_that_leave_more_slowly_than_usual_are_not_sold() -> None:
     leaving = ramp(*[-1.0] * 4, low=-900.0, high=-100.0)
     state, value, threshold = last_of(daily(6, exchange_inflow=leaving), "whale_flows")
-    assert (state, value, threshold) == (NEUTRAL, pytest.approx(-1.0), 0.0)
+    assert (state, threshold) == (NEUTRAL, 0.0)
+    assert value == pytest.approx(-1.0)
     coming = ramp(*[1.0] * 4, low=100.0, high=900.0)  # gross inflow: bearish or neutral, never bullish
     assert last_of(daily(6, exchange_inflow=coming), "whale_flows")[0] == NEUTRAL
     assert last_of(daily(6, exchange_inflow=coming * 1000), "whale_flows")[0] == NEUTRAL
@@ -195,12 +200,15 @@ def test_coins_that_leave_more_slowly_than_usual_are_not_sold() -> None:
     assert last_of(daily(6, exchange_inflow=burst), "whale_flows")[0] == BEARISH
 
 
-@pytest.mark.parametrize("value", [0.0, 123.456, -1 / 3, 1e17])
+@pytest.mark.parametrize("value", [0.0, 123.456, -1 / 3, 0.1, -7.7, 1e17])
 def test_a_flow_that_never_moves_says_nothing(value: float) -> None:
-    """Means of equal values differ in their last bits; that is no flow."""
+    """Means of equal values, of which a few are missing, differ in their last bits; that is no flow."""
     made = daily(24, exchange_inflow=np.full(DAYS, value))
-    columns = signal_table(made, last=24)["whale_flows"]
-    assert (columns.state == NEUTRAL).all()
+    for missing in range(4):
+        flow = made.column("exchange_inflow").copy()
+        flow[-30 : -30 + missing] = np.nan
+        columns = signal_table(replace(made, frame=made.frame.assign(exchange_inflow=flow)), last=48)
+        assert (columns["whale_flows"].state == NEUTRAL).all()
 
 
 # --- missing ---------------------------------------------------------------------------------------
@@ -323,6 +331,8 @@ def test_a_window_of_the_look_back_gives_the_same_bits(interval: str) -> None:
             assert part.value.tobytes() == whole.value[end : end + 1].tobytes(), (one.name, end)
             assert part.threshold.tobytes() == whole.threshold[end : end + 1].tobytes(), (one.name, end)
         assert (table[one.name].state[bars:] != MISSING).mean() > 0.5
+        assert (table[one.name].state == BEARISH).any()
+        assert not table[one.name].late.any()  # that is said of price and open interest alone
 
 
 def test_rows_hold_the_table() -> None:

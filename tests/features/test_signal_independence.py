@@ -184,6 +184,32 @@ def test_the_look_back_fits_a_window_of_120_days(interval: str, per_day: int) ->
         assert np.isfinite(one.measure(Bars(made))[first - 89 * per_day :]).mean() > 0.95, one.name
 
 
+@pytest.mark.parametrize(
+    ("name", "columns", "expected"),
+    [
+        ("liquidations", {"liq_long_usd": [3.0] * 4, "liq_short_usd": [1.0] * 4}, -0.5),
+        ("liquidations", {"liq_long_usd": [0.0] * 4, "liq_short_usd": [0.0, 5, 0, 0]}, 1.0),
+        ("liquidations", {"liq_long_usd": [0.0] * 4, "liq_short_usd": [0.0] * 4}, np.nan),
+        ("put_call", {"put_call": [1.0, 1, 1, 2]}, -np.log(2)),
+        ("put_call", {"put_call": [1.0, 1, 1, 0]}, np.nan),
+        ("whale_flows", {"exchange_inflow": [9.0, 1, 2, 3]}, -2.0),
+        ("fear_greed", {"fear_greed": [9.0, 1, 2, 30]}, 30.0),
+        ("price_and_open_interest", {"close": [8.0, 8, 8, 4], "open_interest": [1.0, 1, 1, 1.5]}, -0.5),
+        ("price_and_open_interest", {"close": [8.0, 8, 8, 16], "open_interest": [1.0, 1, 1, 3]}, 0.5),
+        ("price_and_open_interest", {"close": [8.0, 8, 8, 4], "open_interest": [1.0, 1, 1, 0.9]}, 0.0),
+        ("funding", {"funding_rate": [0.0] + [3e-4] * 7, "funding_interval_hours": [4.0] * 8}, 6e-4),
+        ("moving_average_cross", {"close": [1.0] * 9 + [2.0] * 20}, np.log(2)),
+    ],
+)
+def test_what_each_signal_goes_by_rises_with_what_is_bullish(
+    name: str, columns: dict[str, list[float]], expected: float
+) -> None:
+    (signal,) = [one for one in SIGNALS if one.name == name]
+    made = rich_history(len(next(iter(columns.values()))), "1d")
+    made = replace(made, frame=made.frame.assign(**columns))
+    assert signal.measure(Bars(made))[-1] == pytest.approx(expected, nan_ok=True)
+
+
 @every_interval
 def test_a_window_of_the_look_back_gives_the_same_bits(interval: str, per_day: int) -> None:
     gaps = (100 * per_day, 100 * per_day + 1, 130 * per_day)

@@ -25,6 +25,7 @@ from features.signals import (
 FloatArray = npt.NDArray[np.float64]
 HOURS = {"1h": 1, "4h": 4, "1d": 24}
 NAMES = ("moving_average_cross", "funding", "price_and_open_interest", "fear_greed")
+EXTRA_NAMES = ("liquidations", "put_call", "whale_flows")
 BEARISH, NEUTRAL, BULLISH, MISSING = -1, 0, 1, 2
 
 
@@ -70,7 +71,8 @@ def rows_of(columns: SignalColumns, row: int) -> tuple[bytes, bytes, bytes, byte
 
 
 def test_each_signal_is_declared_once_and_forgets_within_120_days() -> None:
-    assert tuple(signal.name for signal in SIGNALS) == NAMES
+    assert tuple(signal.name for signal in SIGNALS) == NAMES + EXTRA_NAMES
+    assert tuple(signal.name for signal in SIGNALS if signal.extra) == EXTRA_NAMES
     assert all(signal.lookback(24) <= 120 * 24 + 1 for signal in SIGNALS)
 
 
@@ -302,6 +304,7 @@ def test_readings_are_one_row_in_words() -> None:
         ("funding", "missing", False),
         ("price_and_open_interest", "bearish", True),
         ("fear_greed", "neutral", False),
+        *((name, "missing", False) for name in EXTRA_NAMES),
     ]
     assert read[2].state is SignalState.BEARISH
     assert np.isnan(read[0].value)

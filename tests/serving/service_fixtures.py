@@ -71,6 +71,7 @@ ANSWER: dict[str, Any] = {
     "signals": [],
     "agreeing": 0,
     "available": 0,
+    "effective_signals": None,
     "degraded": [],
     "model": {
         "version": "fake",

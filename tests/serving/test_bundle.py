@@ -106,6 +106,8 @@ def test_a_flipped_byte_of_the_manifest_is_refused_where_it_was_promoted(
         ),
         (lambda m: m.pop("temperature"), "does not fit the schema: Field required at temperature"),
         (lambda m: m.update(schema_version=99), "bundle schema is version 99"),
+        (lambda m: m.update(schema_version=1), "bundle schema is version 1, this bearmode reads 2"),
+        (lambda m: m.update(window_bars=600), "window has 600 bars, the signals look back over 655"),
         (lambda m: m["classes"].reverse(), "expected"),
         (lambda m: m.update(label_version="other"), "by labels other"),
         (lambda m: m["features"][0].update(name="no_such"), "needs a feature that this bearmode lacks"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.errors import BearmodeError, UsageError
+from features.errors import BearmodeError, LockedError, UsageError
 from features.outcomes import Tell
 from features.raw import INTERVALS
 from features.sources.archive.layout import FIRST_KLINES, HOUR_MS, VENUE
@@ -69,6 +69,8 @@ def fetch_symbol(
     DataError
         ``mixed_sources``, before anything is downloaded, if the store holds the symbol from
         another venue; ``damaged_store``, ``newer_store``.
+    LockedError
+        If another process turns out to be at work on the symbol.
     BearmodeError
         ``archive_unreachable``, ``archive_rate_limited``, ``archive_restricted``, ``disk_full``.
     """
@@ -96,6 +98,11 @@ def fetch_symbol(
                 tell=tell,
             )
         )
+    except FileNotFoundError as error:
+        raise LockedError(
+            f"{symbol}: a download has vanished from {downloads.folder}: another process works on the symbol",
+            hint="run the command again when the other one has ended",
+        ) from error
     except OSError as error:
         if error.errno not in _FULL:
             raise

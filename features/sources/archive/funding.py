@@ -75,7 +75,7 @@ def read_funding(
     """
     table = parse_csv(content, FUNDING)
     notes = Notes("fundingRate")
-    name_file(table, notes)
+    name_file(table, period, notes)
     hours = (table.times + HOUR_MS // 2) // HOUR_MS * HOUR_MS
     times = np.where(table.times < 0, table.times, hours)
     keep = with_time(table, times, period, wanted, notes)

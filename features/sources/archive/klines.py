@@ -88,7 +88,7 @@ def read_klines(
     table = parse_csv(content, KLINES)
     step = INTERVALS[interval] * HOUR_MS
     notes = Notes(f"klines-{interval}", shift=step)
-    name_file(table, notes)
+    name_file(table, period, notes)
     times = table.times
     opens = Span(wanted.start - step, wanted.end - step)
     keep = with_time(table, times, period, opens, notes)

@@ -97,7 +97,7 @@ def read_metrics(
     """
     table = parse_csv(content, METRICS, symbol=symbol)
     notes = Notes("metrics")
-    name_file(table, notes)
+    name_file(table, period, notes)
     times = table.times
     reach = Span(wanted.start - METRICS_STEP, wanted.end)
     keep = with_time(table, times, period, reach, notes, last=1)

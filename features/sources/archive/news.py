@@ -13,16 +13,22 @@ __all__ = ["last_day_read", "symbols_with_news"]
 
 
 def last_day_read(state: SymbolState, interval: str) -> Period | None:
-    """The newest UTC day whose klines were read; ``None`` where no file was."""
+    """The newest UTC day whose klines were read; ``None`` where no file was.
+
+    ``None`` also where funding or metrics were never looked for: that run was cut short.
+    """
     scope = f"klines-{interval}/"
     read = [
         name.removeprefix(scope)
         for name, file in state.files.items()
         if file.status == "read" and name.startswith(scope)
     ]
+    asked = {name.partition("/")[0] for name in (*state.files, *state.ledger)}
+    if not read or not asked >= {"fundingRate", "metrics"}:
+        return None
     newest = [max((name for name in read if len(name) == length), default="") for length in (7, 10)]
-    ends = [Period.parse(name).end for name in newest if name]
-    return days(max(ends) - DAY_MS, max(ends))[0] if ends else None
+    end = max(Period.parse(name).end for name in newest if name)
+    return days(end - DAY_MS, end)[0]
 
 
 def symbols_with_news(
@@ -61,11 +67,15 @@ def symbols_with_news(
 
 
 def _next(symbol: str, interval: str, last: Period, now: int) -> list[ArchiveFile]:
-    """The day after the last one, and its month where that is over."""
+    """The day after the last one, its month where that is over, and the newest day that is over.
+
+    The newest one too: a day that the archive lacks for good must not hide those after it.
+    """
+    newest = now // DAY_MS * DAY_MS
     day = days(last.end, last.end + DAY_MS)[0]
     month = Period.parse(day.month_name)
-    periods = [day, month] if month.end <= now else [day]
-    return [ArchiveFile(symbol, "klines", interval, period) for period in periods]
+    periods = [day, *days(newest - DAY_MS, newest), *([month] if month.end <= now else [])]
+    return [ArchiveFile(symbol, "klines", interval, period) for period in dict.fromkeys(periods)]
 
 
 async def _ask(questions: Mapping[str, Sequence[ArchiveFile]], settings: ArchiveSettings) -> list[str]:

@@ -15,11 +15,13 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 
-def name_file(table: CsvTable, notes: Notes) -> None:
-    """Name what is true of the file as a whole."""
+def name_file(table: CsvTable, period: Period | None, notes: Notes) -> None:
+    """Name what is true of the file as a whole, from the first to the last row of its own span."""
     times = table.times
+    if period is not None:
+        times = times[(times >= period.start) & (times < period.end)]
     if not table.header:
-        notes.add("no_header", times, "columns taken by their documented position")
+        notes.add("no_header", times, "columns taken by their documented position", len(table.times))
     if table.microseconds:
         notes.add("microsecond_times", times, "stamps in microseconds", table.microseconds)
     if table.blank_lines:

@@ -95,7 +95,7 @@ class Reading:
         try:
             table, entries = ask(want, kept)
         except VenueRefusedError as error:
-            span = (stamp(want.asked), stamp(want.last + kept.lag))
+            span = (stamp(want.asked).ceil("min"), stamp(want.last + kept.lag))
             self.ledger.append(LedgerEntry("no_data", kind, *span, detail=error.message))
             return
         self._keep(kind, table, entries)
@@ -157,7 +157,7 @@ class Reading:
     ) -> None:
         """Name what lies between the wanted beginning and the first row."""
         lag = 0 if kept is None else kept.lag
-        start = stamp(want.asked)
+        start = stamp(want.asked).ceil("min")  # a row at the minute itself is wanted
         end = table["time"].iloc[0] if len(table) else stamp(want.last + lag)
         if end - start <= pd.Timedelta(milliseconds=tolerance):
             return

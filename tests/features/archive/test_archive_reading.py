@@ -139,6 +139,15 @@ def test_entries_name_the_closes_and_missing_rows_are_not_named_twice() -> None:
     assert missing.count == 2
 
 
+def test_what_is_true_of_a_file_is_named_within_its_own_span() -> None:
+    foreign = kline(3).replace(str(DAY.start + 3 * HOUR_MS), str(DAY.start - 400 * 24 * HOUR_MS), 1)
+    reading = bars(klines([foreign, *WHOLE[:12], "", *WHOLE[12:]], header=False))
+    for entry in reading.ledger:
+        if entry.kind != "refused_rows":
+            assert entry.start == pd.Timestamp("2024-01-05 01:00", tz="UTC"), entry
+    assert {entry.kind for entry in reading.ledger} == {"blank_rows", "no_header", "refused_rows"}
+
+
 def test_many_holes_are_one_entry() -> None:
     month = Period.parse("2024-01")
     lines = [

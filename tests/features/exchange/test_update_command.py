@@ -16,7 +16,7 @@ from fake_exchange import Fake, Fault, start_fake
 
 from benchmarks.faulty_server import FaultyServer, serving
 from benchmarks.simulated_archive import Listing, SimulatedArchive
-from features.errors import BearmodeError, NothingUsableError
+from features.errors import BearmodeError, NothingUsableError, UsageError
 from features.history import History
 from features.raw import RawMarket
 from features.sources.simulated import simulate
@@ -172,6 +172,47 @@ def test_one_symbol_that_fails_leaves_the_others_done(world: World) -> None:
     with pytest.raises(BearmodeError, match="ETHUSDT"):
         world.update()
     assert History.from_raw(store.read("BTCUSDT", "1h")).time[-1] == NOW.floor("h")
+
+
+def test_a_symbol_that_only_the_exchange_has_is_brought_up_to_date(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.places = world.places.model_copy(update={"store": tmp_path / "new"})
+    fetch("exchange", "BTCUSDT", world.places, since="2024-05-01", until="2024-05-20", interval="1d")
+    capsys.readouterr()
+    found = world.update()  # the archive has no daily bars of it
+    assert "BTCUSDT: left to the exchange" in capsys.readouterr().out
+    assert found["BTCUSDT"][1]["changed"]
+    bars = Store(world.places.store).read("BTCUSDT", "1d").bars
+    assert bars["open_time"].iloc[-1] == NOW.floor("D") - pd.Timedelta(days=1)
+    with pytest.raises(NothingUsableError, match="no file of 1d bars"):
+        update("", world.places, until=NOW.isoformat(), exchange=False, workers=1)
+
+
+def test_since_is_included_and_until_is_not(world: World, tmp_path: Path) -> None:
+    world.places = world.places.model_copy(update={"store": tmp_path / "new"})
+    since, until = (pd.Timestamp(day, tz="UTC") for day in ("2024-06-01", "2024-06-05"))
+    fetch("exchange", "BTCUSDT", world.places, since=since.isoformat(), until=until.isoformat())
+    market = Store(world.places.store).read("BTCUSDT", "1h")
+    assert market.funding is not None
+    assert market.open_interest is not None
+    closes = market.bars["open_time"] + pd.Timedelta(hours=1)
+    assert [closes.iloc[0], closes.iloc[-1]] == [since, until - pd.Timedelta(hours=1)]
+    for table, step in ((market.funding, 8), (market.open_interest, 1)):
+        assert [table["time"].iloc[0], table["time"].iloc[-1]] == [since, until - pd.Timedelta(hours=step)]
+
+
+def test_what_is_yet_to_come_is_not_asked_for(world: World) -> None:
+    before = contents(world)
+    with pytest.raises(UsageError, match="in the future"):
+        fetch("exchange", "BTCUSDT", world.places, since="2999-01-01")
+    assert contents(world) == before
+    world.exchange.now = None
+    update("BTCUSDT", world.places, until="2999-01-01", exchange=False, workers=1)
+    state = Store(world.places.store).state("BTCUSDT")
+    assert state is not None
+    ends = [entry.end for entries in state.ledger.values() for entry in entries if entry.end is not None]
+    assert max(ends) < pd.Timestamp.now(tz="UTC")
 
 
 def test_what_is_of_no_venue_is_left_alone_by_name(
