@@ -17,7 +17,7 @@ from features.bars import Bars, FloatArray
 from features.context import CONTEXT, MIN_SYMBOLS
 from features.declaration import Feature
 from features.rolling_table import table_max, table_mean
-from features.tail_rows import at_rows, over, placed, rows_read, tail_of
+from features.tail_rows import at_rows, missing, over, rows_read, tail_of
 
 __all__ = ["COVERAGE", "breadth_features"]
 
@@ -110,8 +110,7 @@ def _of_universe(
     tells: str,
 ) -> Feature:
     def whole(bars: Bars) -> FloatArray:
-        there = len(bars.universe) >= MIN_SYMBOLS
-        return placed(bars, compute(bars) if there else np.empty(0))
+        return compute(bars) if len(bars.universe) >= MIN_SYMBOLS else missing(bars)
 
     return Feature(name, GROUP, days, unit, ("close", CONTEXT), words, whole, source, tells)
 

@@ -45,8 +45,8 @@ class Feature:
     words : str
         The formula in words.
     compute : callable
-        From :class:`~features.bars.Bars` to float64 of shape (n_bars,); row ``t`` uses bars
-        ``<= t``.
+        From :class:`~features.bars.Bars` to float64 of shape (n_bars,) or, where only the last rows
+        will be read, of those alone; row ``t`` uses bars ``<= t``.
     source : str
         Where the idea comes from: a paper, an exchange's page, or ``trader practice: ...``.
     tells : str

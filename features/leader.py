@@ -14,7 +14,7 @@ from features.bars import Bars, FloatArray, divide
 from features.context import CONTEXT, leader_of
 from features.declaration import Feature
 from features.rolling_table import table_max, table_mean
-from features.tail_rows import at_rows, over, placed, rows_read, tail_of
+from features.tail_rows import at_rows, missing, over, rows_read, tail_of
 
 __all__ = ["beside_leader_features", "leader_features"]
 
@@ -87,7 +87,7 @@ def leader_features() -> list[Feature]:
     def of(row: int) -> Callable[[Bars], FloatArray]:
         def compute(bars: Bars) -> FloatArray:
             leader = _leader(bars)
-            return placed(bars, np.empty(0) if leader is None else _leader_moves(leader)[row])
+            return missing(bars) if leader is None else np.asarray(_leader_moves(leader)[row])
 
         return compute
 
@@ -111,9 +111,9 @@ def _relative_return(days: int) -> Feature:
     def compute(bars: Bars) -> FloatArray:
         leader = _leader(bars)
         if leader is None:
-            return placed(bars, np.empty(0))
+            return missing(bars)
         gap = _change(bars, days) - _change(leader, days)
-        return placed(bars, divide(gap, bars.sigma[-len(gap) :] * np.sqrt(days)))
+        return divide(gap, bars.sigma[-len(gap) :] * np.sqrt(days))
 
     return Feature(
         f"relative_return_{days}d",
@@ -135,8 +135,9 @@ def _pair_moments(bars: Bars, leader: Bars) -> FloatArray:
         begin = max(0, bars.size - rows_read(bars) - bars.bars(PAIR_DAYS))
         own, other = bars.log_return[begin:], leader.log_return[begin:]
         there = np.isfinite(own) & np.isfinite(other)
-        pair = np.where(there, np.stack((own, other)), np.nan)
-        products = np.concatenate((pair[:1] * pair[1:], pair * pair))
+        if not there.all():
+            own, other = np.where(there, own, np.nan), np.where(there, other, np.nan)
+        products = np.stack((own * other, own * own, other * other))
         return tail_of(bars, "pair", products, PAIR_DAYS, table_mean)
 
     return bars.keep("pair moments", compute)
@@ -151,7 +152,7 @@ def _beside_leader(
 ) -> Feature:
     def compute(bars: Bars) -> FloatArray:
         leader = _leader(bars)
-        return placed(bars, np.empty(0) if leader is None else of(*_pair_moments(bars, leader)))
+        return missing(bars) if leader is None else of(*_pair_moments(bars, leader))
 
     inputs = ("close", CONTEXT)
     return Feature(name, GROUP, PAIR_DAYS, unit, inputs, words, compute, BETA, tells)

@@ -37,7 +37,8 @@ def feature_matrix(
     matrix = np.empty((rows, len(features)), dtype=np.float32)
     with np.errstate(all="ignore"):
         for column, feature in enumerate(features):
-            matrix[:, column] = feature.compute(bars)[len(history) - rows :]
+            values = feature.compute(bars)
+            matrix[:, column] = values[len(values) - rows :]
     matrix[~np.isfinite(matrix)] = np.nan
     return matrix
 

@@ -17,38 +17,46 @@ Table = npt.NDArray[np.float64]
 
 
 def table_mean(values: Table, n: int, first: int) -> Table:
-    """Mean of the last ``n`` values that are there; NaN if fewer than the coverage of them are.
+    """Means of ``n`` values each, of those that are there; NaN if fewer than the coverage of them are.
 
     Parameters
     ----------
     values : ndarray of shape (n_symbols, n_bars)
     n : int
-        Window in bars, the current one included.
+        Window in bars.
     first : int
         Number of bars between the epoch and column 0.
+
+    Returns
+    -------
+    ndarray of shape (n_symbols, n_bars - n + 1)
+        The first window ends with column ``n - 1``; empty where there are fewer bars.
 
     Examples
     --------
     >>> table_mean(np.array([[1.0, 2.0, 4.0], [3.0, 3.0, 3.0]]), 2, first=0)
-    array([[nan, 1.5, 3. ],
-           [nan, 3. , 3. ]])
+    array([[1.5, 3. ],
+           [3. , 3. ]])
     """
     there = np.isfinite(values)
     if there.all():
-        return _windows(values, n, first, np.add, 0.0) / n
+        mean = _windows(values, n, first, np.add, 0.0)
+        mean /= n
+        return mean
     total = _windows(np.where(there, values, 0.0), n, first, np.add, 0.0)
     count = _windows(there.astype(np.float64), n, first, np.add, 0.0)
-    mean = np.full(values.shape, np.nan)
+    mean = np.full(total.shape, np.nan)
     np.divide(total, count, out=mean, where=count >= np.ceil(COVERAGE * n))
     return mean
 
 
 def table_max(values: Table, n: int, first: int) -> Table:
-    """Largest of the last ``n`` values that are there; NaN below the coverage.
+    """Largest of ``n`` values each, of those that are there; NaN below the coverage.
 
-    Parameters are those of :func:`table_mean`.
+    Parameters and shape are those of :func:`table_mean`.
     """
-    out = _windows(values, n, first, np.fmax, np.nan) + 0.0  # of -0.0 and 0.0 either may come out
+    out = _windows(values, n, first, np.fmax, np.nan)
+    out += 0.0  # of -0.0 and 0.0 either may come out
     there = np.isfinite(values)
     if not there.all():
         count = _windows(there.astype(np.float64), n, first, np.add, 0.0)
@@ -57,17 +65,17 @@ def table_max(values: Table, n: int, first: int) -> Table:
 
 
 def _windows(values: Table, n: int, first: int, ufunc: np.ufunc, neutral: float) -> Table:
-    """``ufunc`` over the last ``n`` values of each cell; NaN before there are ``n``."""
+    """``ufunc`` over every ``n`` values of each row."""
     rows, size = values.shape
-    out = np.full((rows, size), np.nan)
-    if size < n:
-        return out
     if n == 1:
         return values.copy()
+    out = np.empty((rows, max(0, size - n + 1)))
+    if size < n:
+        return out
     if size < 2 * n:
-        _few(values, out[:, n - 1 :], n, first % n, ufunc)
+        _few(values, out, n, first % n, ufunc)
     else:
-        _many(values, out[:, n - 1 :], n, first % n, ufunc, neutral)
+        _many(values, out, n, first % n, ufunc, neutral)
     return out
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from features.bars import Bars, FloatArray
 
-__all__ = ["at_rows", "over", "placed", "rows_read", "tail_of"]
+__all__ = ["at_rows", "missing", "over", "rows_read", "tail_of"]
 
 
 def rows_read(bars: Bars) -> int:
@@ -19,15 +19,13 @@ def rows_read(bars: Bars) -> int:
     return bars.size if bars.last is None else min(bars.last, bars.size)
 
 
-def placed(bars: Bars, tail: FloatArray) -> FloatArray:
-    """A column of the history from its last rows; NaN before them."""
-    column = np.full(bars.size, np.nan)
-    column[bars.size - len(tail) :] = tail
-    return column
+def missing(bars: Bars) -> FloatArray:
+    """Nothing, at the rows that will be read."""
+    return np.full(rows_read(bars), np.nan)
 
 
 def tail_of(
-    bars: Bars, key: str, values: FloatArray, days: int, rolling: Callable[..., FloatArray]
+    bars: Bars, key: str, values: FloatArray, days: int, rolling: Callable[[FloatArray, int, int], FloatArray]
 ) -> FloatArray:
     """``rolling`` over the last ``days`` of each row of a table, at the rows that will be read.
 
@@ -36,7 +34,16 @@ def tail_of(
     n, rows = bars.bars(days), rows_read(bars)
     start = max(0, values.shape[1] - rows - n + 1)
     first = bars.first + bars.size - values.shape[1] + start
-    return bars.keep(("tail", key, n), lambda: rolling(values[:, start:], n, first)[:, -rows:])
+
+    def compute() -> FloatArray:
+        found = rolling(values[:, start:], n, first)
+        if found.shape[1] == rows:
+            return found
+        padded = np.full((len(values), rows), np.nan)
+        padded[:, rows - found.shape[1] :] = found
+        return padded
+
+    return bars.keep(("tail", key, n), compute)
 
 
 def at_rows(bars: Bars, values: FloatArray, days: int = 0) -> FloatArray:
@@ -45,7 +52,9 @@ def at_rows(bars: Bars, values: FloatArray, days: int = 0) -> FloatArray:
     if not days:
         return values[:, size - rows :]
     back = bars.bars(days)
-    earlier = values[:, max(0, size - rows - back) : max(0, size - back)]
+    if size >= rows + back:
+        return values[:, size - rows - back : size - back]
+    earlier = values[:, : max(0, size - back)]
     out = np.full((len(values), rows), np.nan)
     out[:, rows - earlier.shape[1] :] = earlier
     return out

@@ -60,3 +60,43 @@ def plot(
     from training.feature_plot import main  # noqa: PLC0415
 
     main(names, out, symbols, source, path, store, interval, since, until)
+
+
+@app.command("report")
+def report(
+    out: Annotated[Path, typer.Option("--out", help="HTML page to write.")] = Path("features.html"),
+    symbols: SymbolsOption = "",
+    source: SourceOption = None,
+    path: PathOption = None,
+    store: StoreOption = None,
+    interval: IntervalOption = "1h",
+    since: SinceOption = None,
+    until: UntilOption = None,
+    groups: Annotated[
+        str | None,
+        typer.Option("--groups", help="Groups to leave out and add; all by default.", show_default=False),
+    ] = None,
+    ablation: Annotated[bool, typer.Option(help="Fit the model without and with each group.")] = True,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Fits of each variant, averaged.")] = 1,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the result for programs.", show_default=False)
+    ] = None,
+) -> None:
+    """Say what each feature covers and how it drifts, and what each group adds to the model."""
+    from training.feature_report_command import feature_report  # noqa: PLC0415
+    from training.settings import Places  # noqa: PLC0415
+
+    feature_report(
+        symbols,
+        Places.load(store=store),
+        out=out,
+        source=source,
+        path=path,
+        interval=interval,
+        since=since,
+        until=until,
+        groups=groups,
+        ablation=ablation,
+        seeds=seeds,
+        json=json,
+    )

@@ -28,6 +28,7 @@ from features.command_line import (
     UntilOption,
     run,
 )
+from features.context import needs_context, with_context
 from features.declaration import Feature
 from features.errors import NothingUsableError
 from features.history import History
@@ -231,6 +232,8 @@ def main(
         store=Places.load(store=store).store,
         interval=interval,
     )
+    if needs_context(select(list(wanted))) and len(histories) > 1:
+        histories = with_context(histories)
     drawn = 0
     for history in histories:
         for name in wanted:

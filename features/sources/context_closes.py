@@ -40,8 +40,7 @@ def load_closes(
     for name in symbols:
         bars = _bars(source, name, path, store, interval)
         if bars is not None and len(bars):
-            opened = pd.DatetimeIndex(bars["open_time"]).as_unit("ms")
-            close_time = opened + interval_delta(interval)
+            close_time = (pd.DatetimeIndex(bars["open_time"]) + interval_delta(interval)).as_unit("ms")
             closes = Closes(close_time.asi8, bars["close"].to_numpy(np.float64))
             check_closes(closes, interval, close_time[-1], name)
             found[name] = closes

@@ -9,16 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from histories import LONG, raw_market
 
 from features.build import build_features
-from features.catalog import feature_names
+from features.catalog import CATALOG, feature_names
+from features.context import with_context
 from features.errors import BearmodeError, NothingUsableError, UsageError
+from features.history import History
 from features.outcomes import SymbolsFailedError
 from features.parquet import appended_parquet
+from features.pipeline import feature_matrix
 from features.store import Store
 from features.store_setting import store_setting
 
@@ -55,12 +59,29 @@ def test_the_order_of_the_symbols_is_that_of_the_option(root: Path, tmp_path: Pa
     assert pq.read_table(out, columns=["symbol"])["symbol"].unique().to_pylist() == ["CCCUSDT", "AAAUSDT"]
 
 
-def test_simulated_symbols_are_the_same_alone_and_together(tmp_path: Path) -> None:
+def test_simulated_symbols_are_the_same_alone_and_together_but_for_what_looks_across(tmp_path: Path) -> None:
     given: dict[str, Any] = {"source": "simulated", "interval": "1d", "until": "2021-05-01", "workers": 1}
     build_features("SIMETH", tmp_path / "alone.parquet", **given)
     build_features("SIMBTC,SIMETH", tmp_path / "both.parquet", **given)
     both, alone = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("both", "alone"))
-    pd.testing.assert_frame_equal(both.iloc[-len(alone) :].reset_index(drop=True), alone, check_exact=True)
+    together = both.iloc[-len(alone) :].reset_index(drop=True)
+    across = [feature.name for feature in CATALOG if feature.group == "cross_market"]
+    assert alone[across].isna().all(axis=None)
+    assert not together[["leader_beta_30d", "breadth_20d"]].iloc[-1].isna().any()
+    pd.testing.assert_frame_equal(together.drop(columns=across), alone.drop(columns=across), check_exact=True)
+
+
+def test_features_across_markets_see_the_symbols_of_the_table(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "f.parquet"
+    build_features(out=out, store=root, interval="1d", workers=2)
+    frame = pd.read_parquet(out)
+    store = Store(root)
+    expected = with_context([History.from_raw(store.read(name, "1d")) for name in NAMES])
+    for history in expected:
+        mine = frame[frame["symbol"] == history.symbol].drop(columns=["symbol", "time"])
+        assert mine.to_numpy().tobytes() == feature_matrix(history).tobytes()
+    assert frame["breadth_20d"].iloc[-1] == frame["breadth_20d"].iloc[199]
+    assert np.isfinite(frame["breadth_20d"].iloc[-1])
 
 
 def test_a_symbol_that_fails_means_no_file_and_every_failure_is_named(root: Path, tmp_path: Path) -> None:

@@ -48,7 +48,9 @@ def table(history: History, features: tuple[Feature, ...] = CROSS) -> pd.DataFra
 
 def whole(rolled: pd.DataFrame, n: int) -> pd.DataFrame:
     """Nothing before there are ``n`` bars, missing or not."""
-    return rolled.where(np.arange(len(rolled))[:, None] >= n - 1)
+    made = rolled.copy()
+    made.iloc[: n - 1] = np.nan
+    return made
 
 
 def rolled(values: pd.DataFrame, days: float) -> pd.DataFrame:
@@ -61,7 +63,7 @@ def oracle(own: str) -> pd.DataFrame:
     logs = pd.DataFrame({history.symbol: np.log(history.frame["close"]) for history in market()})
     r = logs.diff()
     sigma = np.sqrt(sum(rolled(r**2, days) * 6 for days in (15, 30, 60, 119)) / 4)
-    sd30 = np.sqrt(rolled(r**2, 30) * 6)
+    sd30 = (rolled(r**2, 30) * 6) ** 0.5
     out = {}
     for days in (1, 3, 7, 30):
         out[f"leader_return_{days}d"] = (logs.diff(6 * days) / (sigma * np.sqrt(days)))["BTCUSDT"]
@@ -83,14 +85,14 @@ def oracle(own: str) -> pd.DataFrame:
         return values.mean(axis=1).where(values.notna().sum(axis=1) >= 3)
 
     for days in (20, 60):
-        gap = logs - rolled(logs, days)
-        out[f"breadth_{days}d"] = across((gap > 0).astype(float).where(gap.notna()))
+        above = logs - rolled(logs, days)
+        out[f"breadth_{days}d"] = across((above > 0).astype(float).where(above.notna()))
     z = logs.diff(42) / (sd30 * np.sqrt(7))
     out["dispersion_7d"] = np.sqrt(across(z.sub(across(z), axis=0) ** 2))
     m = across(r)
     with_market = rolled(r.mul(m, axis=0), 30)
     square = rolled(m.to_frame("m") ** 2, 30)["m"]
-    correlation = with_market / np.sqrt(rolled(r**2, 30).mul(square, axis=0))
+    correlation = with_market / rolled(r**2, 30).mul(square, axis=0) ** 0.5
     out["market_correlation_30d"] = across(correlation.clip(-1, 1))
     fallen = (logs - high) / (sd30 * np.sqrt(20))
     out["fallen_share_60d"] = across((fallen < -2).astype(float).where(fallen.notna()))

@@ -36,7 +36,9 @@ def get(settings: ArchiveSettings, path: str = "a", limit: int = 1000) -> bytes 
     return asyncio.run(once())
 
 
-@pytest.mark.parametrize("answer", [status(500), status(503), short, hang_up], ids=str)
+@pytest.mark.parametrize(
+    "answer", [status(500), status(503), short, hang_up], ids=["500", "503", "short", "hang_up"]
+)
 def test_what_passes_is_tried_again(host: Host, answer: Answer) -> None:
     host.bodies["a"] = b"whole"
     host.instead["a"] = [answer, answer]
