@@ -172,7 +172,7 @@ def test_a_writer_that_fails_gives_the_lock_back(url: str) -> None:
 
 def test_the_lease_of_a_killed_writer_ends(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "SETTLE_SECONDS", 0.1)
-    holder = writer(s3, "hold", LEASE_SECONDS=2.0)
+    holder = writer(s3, "hold", LEASE_SECONDS=6.0)
     end(holder)
     with pytest.raises(LockedError), Store(s3).writing():
         pass
@@ -184,7 +184,7 @@ def test_the_lease_of_a_killed_writer_ends(s3: str, monkeypatch: pytest.MonkeyPa
         except LockedError:
             return False
 
-    wait_until(free, 20)
+    wait_until(free, 40)
 
 
 def test_a_lease_is_kept_as_long_as_its_writer_lives(s3: str) -> None:
