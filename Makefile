@@ -38,10 +38,11 @@ test-long: setup  ## the full counts of every property, fault and load
 
 test-system: setup  ## what needs more than pip brings (installs Chromium where it may, else skips)
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || echo "Chromium is not here and cannot be installed: its tests skip"
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql >/dev/null; } || echo "PostgreSQL is not here and cannot be installed: its tests skip"
 	$(BIN)/pytest -m system -rs
 
 bench: setup  ## every benchmark, printed
-	for name in labels_and_features window walk_forward store archive update_many many_symbols liquidation_map; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	for name in labels_and_features window walk_forward store archive update_many many_symbols liquidation_map pandas_oracle board scale; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 lock:  ## re-resolve requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" --output-file requirements.lock

@@ -24,7 +24,8 @@ from features.command_line import (
     WorkersOption,
     run,
 )
-from training.feature_commands import app as feature_commands
+from training.feature_study.feature_commands import app as feature_commands
+from training.retrain_options import DryRunOption, EveryOption, FreshOption, NoUpdateOption, RecipeOption
 
 app = typer.Typer(
     name="bearmode",
@@ -115,7 +116,7 @@ def fetch(
     json: JsonOption = None,
 ) -> None:
     """Bring history into the store."""
-    from training.fetch import fetch as job
+    from training.data.fetch import fetch as job
     from training.settings import Places
 
     job(
@@ -152,8 +153,8 @@ def update(
     json: JsonOption = None,
 ) -> None:
     """Bring every symbol of the store up to now."""
+    from training.data.update import update as job
     from training.settings import Places
-    from training.update import update as job
 
     job(
         symbols,
@@ -190,7 +191,7 @@ def audit(
     json: JsonOption = None,
 ) -> None:
     """Examine the store: coverage, gaps, outliers, staleness, disagreement."""
-    from training.audit_command import audit as job
+    from training.data.audit_command import audit as job
     from training.settings import Places
 
     job(
@@ -219,7 +220,7 @@ def history(
     json: JsonOption = None,
 ) -> None:
     """Write the joined table of a symbol, and print its gap ledger."""
-    from training.history_command import write_history
+    from training.data.history_command import write_history
     from training.settings import Places
 
     places = Places.load(store=store)
@@ -238,7 +239,7 @@ def regimes(
     json: JsonOption = None,
 ) -> None:
     """Write the hindsight regimes of a symbol; null where not confirmed."""
-    from training.history_command import write_regimes
+    from training.data.history_command import write_regimes
     from training.settings import Places
 
     write_regimes(symbol, out, source, path, Places.load(store=store), interval, until, json)
@@ -254,12 +255,263 @@ def train(
     since: SinceOption = None,
     until: UntilOption = None,
     no_promote: NoPromoteOption = False,
+    recipe: RecipeOption = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
     json: JsonOption = None,
 ) -> None:
     """Train on history, prove the model, register it, make it the champion."""
     from training.train import main as job
 
-    job(symbols, source, path, store, interval, since, until, no_promote, json)
+    job(symbols, source, path, store, interval, since, until, no_promote, json, recipe, workers, scheduler)
+
+
+@app.command()
+def compare(
+    symbols: SymbolsOption = "",
+    source: SourceOption = None,
+    path: PathOption = None,
+    store: StoreOption = None,
+    interval: IntervalOption = "1h",
+    since: SinceOption = None,
+    until: UntilOption = None,
+    models: Annotated[
+        str | None,
+        typer.Option("--models", help="Entries, comma-separated; all by default.", show_default=False),
+    ] = None,
+    axis: Annotated[
+        str, typer.Option("--axis", help="What is tested: time (later half-years), symbols (unseen), both.")
+    ] = "time",
+    rolling: Annotated[
+        float | None,
+        typer.Option(
+            "--rolling", help="Days of the training window; expanding by default.", show_default=False
+        ),
+    ] = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    page: Annotated[
+        Path | None, typer.Option("--page", help="Write the leaderboard as a page.", show_default=False)
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Score the model beside every baseline, on the same folds."""
+    from training.compare.compare_command import compare_command
+    from training.settings import Places
+
+    compare_command(
+        symbols,
+        Places.load(store=store),
+        source=source,
+        path=path,
+        interval=interval,
+        since=since,
+        until=until,
+        models=models,
+        axis=axis,
+        rolling=rolling,
+        workers=workers,
+        scheduler=scheduler,
+        json=json,
+        page=page,
+    )
+
+
+@app.command()
+def tune(
+    symbols: SymbolsOption = "",
+    source: SourceOption = None,
+    path: PathOption = None,
+    store: StoreOption = None,
+    interval: IntervalOption = "1h",
+    since: SinceOption = None,
+    until: UntilOption = None,
+    trials: Annotated[int, typer.Option("--trials", min=1, help="Settings to try, in all.")] = 30,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", help="No trial begins after so long.", show_default=False)
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="File of the recipe to begin with.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where the recipe is written.", show_default=False)
+    ] = None,
+    nested: Annotated[
+        bool,
+        typer.Option("--nested", help="Measure the search: every fold searches for itself."),
+    ] = False,
+    json: JsonOption = None,
+) -> None:
+    """Search for better settings inside the training rows; goes on where a search was killed."""
+    from training.settings import Places
+    from training.tuning.tune_command import tune_command
+
+    tune_command(
+        symbols,
+        Places.load(store=store),
+        source,
+        path,
+        interval=interval,
+        since=since,
+        until=until,
+        trials=trials,
+        minutes=minutes,
+        recipe=recipe,
+        out=out,
+        nested=nested,
+        json=json,
+    )
+
+
+@app.command()
+def journal(
+    last: Annotated[
+        int | None, typer.Option("--last", min=1, help="Only the newest entries.", show_default=False)
+    ] = None,
+    entry: Annotated[
+        int | None,
+        typer.Option("--entry", min=1, help="One entry, with every check of the gate.", show_default=False),
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Show every promotion, refusal and rollback, with the reason."""
+    from training.retraining.commands import journal_command
+    from training.settings import Places
+
+    journal_command(Places.load(), last, entry, json)
+
+
+@app.command()
+def rollback(
+    version: Annotated[
+        str | None,
+        typer.Argument(help="An installed bundle; the champion before by default.", show_default=False),
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Make an earlier bundle the champion again, once it has proven itself."""
+    from training.retraining.commands import rollback_command
+    from training.settings import Places
+
+    rollback_command(Places.load(), version, json)
+
+
+@app.command()
+def prune(
+    keep: Annotated[int, typer.Option("--keep", min=0, help="How many of the newest bundles stay.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say only.")] = False,
+    runs: Annotated[
+        bool, typer.Option("--runs", help="Mark the MLflow runs of what is removed deleted.")
+    ] = False,
+    json: JsonOption = None,
+) -> None:
+    """Remove old bundles; never the champion, nor the one before it."""
+    from training.retraining.commands import prune_command
+    from training.settings import Places
+
+    prune_command(Places.load(), keep, dry_run=dry_run, runs=runs, json=json)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="New file, .tar.zst or .tar.gz.")],
+    json: JsonOption = None,
+) -> None:
+    """Write bundles, champion, journal and MLflow's database into one file, while all goes on."""
+    from training.retraining.commands import backup_command
+    from training.settings import Places
+
+    backup_command(Places.load(), file, json)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that 'backup' wrote.")],
+    into: Annotated[Path, typer.Option("--into", help="New or empty folder.")],
+    json: JsonOption = None,
+) -> None:
+    """Unpack a backup and prove its champion; overwrites nothing."""
+    from training.retraining.commands import restore_command
+
+    restore_command(file, into, json)
+
+
+@app.command()
+def retrain(
+    symbols: SymbolsOption = "",
+    source: SourceOption = None,
+    path: PathOption = None,
+    store: StoreOption = None,
+    interval: IntervalOption = "1h",
+    since: SinceOption = None,
+    until: UntilOption = None,
+    no_update: NoUpdateOption = False,
+    no_promote: NoPromoteOption = False,
+    recipe: RecipeOption = None,
+    dry_run: DryRunOption = False,
+    fresh: FreshOption = False,
+    every: EveryOption = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Update, train, judge, and promote what is better; goes on where a run was killed."""
+    from training.retrain import main as job
+
+    job(
+        symbols,
+        source,
+        path,
+        store,
+        interval,
+        since,
+        until,
+        no_update,
+        no_promote,
+        recipe,
+        dry_run,
+        fresh,
+        every,
+        json,
+        workers,
+        scheduler,
+    )
+
+
+@app.command()
+def shadow(
+    version: Annotated[
+        str | None, typer.Argument(help="Of the challenger; the newest by default.", show_default=False)
+    ] = None,
+    symbols: SymbolsOption = "",
+    source: SourceOption = None,
+    path: PathOption = None,
+    store: StoreOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Compare a challenger with the champion on bars that neither has seen."""
+    from training.settings import Places
+    from training.shadow import shadow_command
+
+    places = Places.load(store=store)
+    shadow_command(version, symbols, places, source=source, path=path, since=since, until=until, json=json)
+
+
+@app.command()
+def reproduce(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="MLflow run id, or a bundle's version.")],
+    source: SourceOption = None,
+    path: PathOption = None,
+    store: StoreOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Make a run's bundle again, and say what differs; 0 only if the bytes are the same."""
+    from training.reproduce import reproduce_command
+    from training.settings import Places
+
+    reproduce_command(run, Places.load(store=store), source=source, path=path, json=json)
 
 
 @app.command()
@@ -285,6 +537,103 @@ def replay(
     places = Places.load(store=store)
     replay_command(
         symbols, out, source, path, places, since, until, walk_forward=walk_forward, bundle=bundle, json=json
+    )
+
+
+@app.command()
+def survival(
+    symbol: str,
+    source: SourceOption = None,
+    path: PathOption = None,
+    store: StoreOption = None,
+    interval: IntervalOption = "1h",
+    since: SinceOption = None,
+    until: UntilOption = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option("--replay", help="A walk-forward replay file; made by default.", show_default=False),
+    ] = None,
+    exchange: Annotated[
+        str, typer.Option("--exchange", help="Whose margin rules: binance or okx.")
+    ] = "binance",
+    notional: Annotated[
+        float, typer.Option("--notional", help="Of each position, quote currency: decides the tier.")
+    ] = 1_000.0,
+    days: Annotated[int, typer.Option("--days", help="Shown in the terminal: 1, 3, 7 or 30.")] = 7,
+    page: Annotated[
+        Path | None, typer.Option("--page", help="Write the heat maps as a page.", show_default=False)
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Write a small SVG.", show_default=False)
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Measure how often positions were liquidated, by side, leverage and regime."""
+    from training.settings import Places
+    from training.survival.survival_command import survival_command
+
+    survival_command(
+        symbol,
+        Places.load(store=store),
+        source=source,
+        path=path,
+        interval=interval,
+        since=since,
+        until=until,
+        replay=replay,
+        exchange=exchange,
+        notional=notional,
+        days=days,
+        json=json,
+        page=page,
+        picture=picture,
+    )
+
+
+@app.command()
+def backtest(
+    symbols: SymbolsOption = "",
+    source: SourceOption = None,
+    path: PathOption = None,
+    store: StoreOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            "--replay",
+            help="A file of replay --walk-forward; made from the champion's folds by default.",
+            show_default=False,
+        ),
+    ] = None,
+    strategies: Annotated[
+        str | None,
+        typer.Option("--strategies", help="Comma-separated; all by default.", show_default=False),
+    ] = None,
+    stress: Annotated[
+        bool, typer.Option("--stress", help="Also later orders, dearer slippage and funding, gaps.")
+    ] = False,
+    page: Annotated[
+        Path | None, typer.Option("--page", help="Write the results as a page.", show_default=False)
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Walk accounts through history: the advice, and what people do without it."""
+    from training.backtest import backtest_command
+    from training.settings import Places
+
+    backtest_command(
+        symbols,
+        Places.load(store=store),
+        source=source,
+        path=path,
+        since=since,
+        until=until,
+        replayed=replay,
+        named=strategies,
+        stress=stress,
+        page=page,
+        json=json,
     )
 
 
@@ -318,6 +667,27 @@ def serve(
     from training.settings import Places
 
     raise typer.Exit(job(host=host, port=port, bundle=bundle, bundles_dir=Places.load().bundles))
+
+
+@app.command()
+def health(
+    symbols: Annotated[
+        str, typer.Argument(help="Comma-separated; by default those that the model was trained on.")
+    ] = "",
+    source: SourceOption = None,
+    path: PathOption = None,
+    store: StoreOption = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", help="ISO time, UTC: look no later than this; now by default."),
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Examine the champion: data, age, drift, and how it did on labels confirmed since."""
+    from training.health.health_command import health_command
+    from training.settings import Places
+
+    health_command(symbols, Places.load(store=store), source, path, as_of, json)
 
 
 @app.command()

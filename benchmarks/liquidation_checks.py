@@ -15,11 +15,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.bars import Bars, FloatArray
+from features.families.liquidation_model import DEFAULT_MODEL, LiquidationModel
+from features.families.liquidation_walls import NEAR_SD, SideColumn, side_columns, walls
 from features.history import History
-from features.liquidation_model import DEFAULT_MODEL, LiquidationModel
-from features.liquidation_walls import NEAR_SD, SideColumn, side_columns, walls
 from features.raw import RawMarket
-from features.rolling import rolling_sum
+from features.rolling.windows import rolling_sum
 from features.sources import load_raw
 from features.sources.simulated_positions import TruePositions
 

@@ -28,9 +28,9 @@ from benchmarks.liquidation_checks import (
 )
 from benchmarks.results import MARKET, report
 from features.bars import Bars, FloatArray
+from features.families.liquidation_map import liquidation_features, liquidation_heatmap
+from features.families.liquidation_model import DEFAULT_MODEL, LiquidationModel
 from features.history import History
-from features.liquidation_map import liquidation_features, liquidation_heatmap
-from features.liquidation_model import DEFAULT_MODEL, LiquidationModel
 from features.sources.simulated import SIMULATED_SYMBOLS, simulate
 from features.sources.simulated_positions import true_positions
 

@@ -21,9 +21,9 @@ from typing import Any
 
 from benchmarks.results import options, report
 from features.build import build_features
+from features.parallel.symbol_tasks import default_workers
 from features.sources.simulated import simulate
 from features.store import Store
-from features.symbol_tasks import default_workers
 
 SYMBOLS = int(os.environ.get("BEARMODE_BENCH_SYMBOLS") or 24)
 

@@ -114,7 +114,7 @@ def main() -> None:
         "independent_spells": result.report.spells,
         "rule_log_loss": rule_loss,
         "log_loss_over_rule": found["log_loss"] / rule_loss,
-        "logistic_base_log_loss": result.report.models["logistic_base"]["log_loss"],
+        "base_log_loss": result.report.models["base"]["log_loss"],
         "switches_per_year": switches_per_year(codes, symbols, times),
         "true_switches_per_year": result.report.true_switches,
         "excursion_coverage_short": result.report.excursion_coverage["short"],

@@ -32,13 +32,13 @@ from features.command_line import (
 from features.context import choose_universe
 from features.errors import BearmodeError, UsageError
 from features.feature_rows import feature_rows, feature_schema
-from features.outcomes import SymbolsFailedError, Tell, named
+from features.parallel.outcomes import SymbolsFailedError, Tell, named
+from features.parallel.symbol_tasks import each_symbol
 from features.parquet import appended_parquet
 from features.sources.context_closes import first_bars
 from features.sources.listing import listed_symbols
 from features.sources.loading import parse_date, parse_symbols
 from features.store_setting import store_setting
-from features.symbol_tasks import each_symbol
 
 __all__ = ["Built", "build_features", "main"]
 
@@ -88,7 +88,7 @@ def build_features(
     Parameters
     ----------
     workers, scheduler, tell
-        As for :func:`features.symbol_tasks.each_symbol`.
+        As for :func:`features.parallel.symbol_tasks.each_symbol`.
     skip_failed : bool, default=False
         Write the symbols that can be built. Without it one that cannot means that nothing is written:
         a table that lacks a symbol nobody left out would pass for a whole one. All failures are found

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from features.cross_market import cross_market_features
 from features.declaration import Feature
 from features.errors import UsageError
-from features.exhaustion import exhaustion_features
-from features.funding import funding_features
-from features.funding_calendar import calendar_features
-from features.funding_cost import funding_cost_features
-from features.interest_flows import interest_flow_features
-from features.liquidation_map import liquidation_features
-from features.open_interest import open_interest_features
-from features.positioning import positioning_features
-from features.price import price_features
-from features.sentiment import sentiment_features
-from features.straightness import straightness_features
-from features.volatility import volatility_features
-from features.volume import volume_features
+from features.families.cross_market import cross_market_features
+from features.families.exhaustion import exhaustion_features
+from features.families.funding import funding_features
+from features.families.funding_calendar import calendar_features
+from features.families.funding_cost import funding_cost_features
+from features.families.interest_flows import interest_flow_features
+from features.families.label_futures import label_future_features
+from features.families.label_path import label_path_features
+from features.families.liquidation_map import liquidation_features
+from features.families.open_interest import open_interest_features
+from features.families.positioning import positioning_features
+from features.families.price import price_features
+from features.families.sentiment import sentiment_features
+from features.families.straightness import straightness_features
+from features.families.volatility import volatility_features
+from features.families.volume import volume_features
 
 __all__ = ["CATALOG", "feature_names", "longest_lookback", "select"]
 
 CATALOG: tuple[Feature, ...] = (
     *(*price_features(), *straightness_features()),
+    *(*label_path_features(), *label_future_features()),
     *exhaustion_features(),
     *volatility_features(),
     *volume_features(),

@@ -11,6 +11,7 @@ __all__ = ["GROUPS", "Feature"]
 
 GROUPS: dict[str, str] = {
     "trend": "Where price has been going, and how far",
+    "label_path": "What each regime would cost the labels' own path, if price stood still",
     "exhaustion": "How old, how straight and how stretched the move is",
     "volatility": "How price moves, whichever way",
     "volume": "What trading says of the move",

@@ -1,7 +1,7 @@
 """The features that the model reads: a choice of its own, so that a new feature changes no model.
 
-Trend, funding and open interest. Volatility and volume added nothing in walk-forward trials; what
-the catalogue has beside these waits for its ablation. Order is the model's column order.
+The shares of the labels' own futures, which are the model's prior, then trend, funding and open interest.
+What the catalogue has beside these added nothing that could be shown. Order is the model's column order.
 """
 
 from __future__ import annotations
@@ -9,9 +9,18 @@ from __future__ import annotations
 from features.catalog import select
 from features.declaration import Feature
 
-__all__ = ["DEFAULT_FEATURES", "default_features"]
+__all__ = ["DEFAULT_FEATURES", "PRIOR_FEATURES", "default_features"]
+
+PRIOR_FEATURES: tuple[str, ...] = (
+    "path_log_share_bear",
+    "path_log_share_ranging",
+    "path_log_share_relief_rally",
+    "path_log_share_bull",
+)
+"""Log shares of the regimes, in class order."""
 
 DEFAULT_FEATURES: tuple[str, ...] = (
+    *PRIOR_FEATURES,
     "return_4h",
     "return_12h",
     "return_1d",

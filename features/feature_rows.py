@@ -10,7 +10,7 @@ import pyarrow as pa
 from features.catalog import CATALOG
 from features.context import with_context
 from features.history import History
-from features.outcomes import Tell
+from features.parallel.outcomes import Tell
 from features.pipeline import feature_matrix
 from features.regimes import REGIMES, hindsight_regimes
 from features.sources.context_closes import closes_once

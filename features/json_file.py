@@ -22,7 +22,7 @@ def check_target(file: Path | None, option: str) -> None:
     """
     if file is None:
         return
-    parent = next(one for one in file.absolute().parents if one.exists())
+    parent = next((one for one in file.absolute().parents if one.exists()), file)
     if file.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UsageError(f"--{option} {file} cannot be written", field=option)
 

@@ -15,7 +15,15 @@ import pandas as pd
 from features.errors import DataError
 from features.history import History
 
-__all__ = ["LABEL_VERSION", "REGIMES", "Regime", "drift_scores", "hindsight_regimes", "settled_path"]
+__all__ = [
+    "LABEL_VERSION",
+    "REGIMES",
+    "Regime",
+    "drift_scores",
+    "hindsight_regimes",
+    "region_costs",
+    "settled_path",
+]
 
 LABEL_VERSION = "drift-path-1"
 """Changes whenever the definition of the labels does."""
@@ -99,16 +107,27 @@ def drift_scores(close: FloatArray, per_day: int) -> tuple[FloatArray, FloatArra
     return slow, fast
 
 
-def _region_costs(slow: FloatArray, fast: FloatArray) -> FloatArray:
-    """Cost of each regime at each bar, shape (n_bars, 4): how far outside its region the bar is."""
+def region_costs(slow: FloatArray, fast: FloatArray) -> FloatArray:
+    """Cost of each regime: how far outside its region a bar is.
+
+    Parameters
+    ----------
+    slow, fast : ndarray of shape (n_bars, ...)
+        Drift scores, standard deviations.
+
+    Returns
+    -------
+    ndarray of shape (n_bars, 4, ...)
+    """
     falling = np.maximum(0.0, slow + SLOW_EDGE)
-    return np.column_stack(
+    return np.stack(
         (
             falling + np.maximum(0.0, fast - FAST_EDGE),
             np.maximum(0.0, np.abs(slow) - SLOW_EDGE),
             falling + np.maximum(0.0, FAST_EDGE - fast),
             np.maximum(0.0, SLOW_EDGE - slow),
-        )
+        ),
+        axis=1,
     )
 
 
@@ -203,7 +222,7 @@ def hindsight_regimes(history: History) -> pd.DataFrame:
     if len(scored):
         first = int(scored[0])
         last = int(scored[-1])
-        costs = _region_costs(slow[first : last + 1], fast[first : last + 1]) / per_day
+        costs = region_costs(slow[first : last + 1], fast[first : last + 1]) / per_day
         states, settled_at = settled_path(costs)
         regime[first : last + 1] = states
         settled = settled_at >= 0

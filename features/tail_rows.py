@@ -16,12 +16,12 @@ __all__ = ["at_rows", "missing", "over", "rows_read", "tail_of"]
 
 def rows_read(bars: Bars) -> int:
     """Rows that will be read: all, or the last ones of a request."""
-    return bars.size if bars.last is None else min(bars.last, bars.size)
+    return bars.rows
 
 
 def missing(bars: Bars) -> FloatArray:
     """Nothing, at the rows that will be read."""
-    return np.full(rows_read(bars), np.nan)
+    return np.full(bars.rows, np.nan)
 
 
 def tail_of(
@@ -31,7 +31,7 @@ def tail_of(
 
     The table's last column is the last bar; how far back it goes is its own affair.
     """
-    n, rows = bars.bars(days), rows_read(bars)
+    n, rows = bars.bars(days), bars.rows
     start = max(0, values.shape[1] - rows - n + 1)
     first = bars.first + bars.size - values.shape[1] + start
 
@@ -48,7 +48,7 @@ def tail_of(
 
 def at_rows(bars: Bars, values: FloatArray, days: int = 0) -> FloatArray:
     """The rows that will be read, or what stood ``days`` before them; NaN where a table begins later."""
-    rows, size = rows_read(bars), values.shape[1]
+    rows, size = bars.rows, values.shape[1]
     if not days:
         return values[:, size - rows :]
     back = bars.bars(days)

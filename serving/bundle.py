@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime as ort
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from features.catalog import select
 from features.context import MIN_SYMBOLS, needs_context
@@ -31,6 +31,7 @@ from features.raw import bars_per_day
 from features.regimes import LABEL_VERSION, REGIMES
 from serving.advice import AdviceParameters
 from serving.decision import DecisionParameters
+from serving.drift import DriftParameters
 
 __all__ = [
     "Bundle",
@@ -44,8 +45,11 @@ __all__ = [
     "write_json",
 ]
 
-SCHEMA_VERSION = 2
-"""2: answers hold seven signals and ``effective_signals``."""
+SCHEMA_VERSION = 4
+"""2: answers hold seven signals and ``effective_signals``. 3: the recipe is in the manifest; the decision
+goes by costs and margins and has the thresholds of the prediction sets; the training rows are described
+for drift and novelty; answers say what would flip them, how old the model is and how unusual the bar. 4: the
+advice holds the plan in prices and money, full tiers, and why a value is null."""
 VERSION_DIGITS = 12
 _NAMES = ("model.onnx", "golden.json")
 
@@ -88,11 +92,15 @@ class Manifest(_Content):
     window_bars: int
     decision: DecisionParameters
     advice: AdviceParameters
+    drift: DriftParameters
+    """What the training rows looked like: novelty of a row, drift of many."""
     temperature: float
     training: TrainingSpan
     data_hash: str
     feature_hash: str
     metrics: dict[str, float]
+    recipe: dict[str, JsonValue]
+    """What training did, complete: the same can be done again on other data."""
     libraries: dict[str, str]
     files: dict[str, str]
     context_symbols: list[str] = Field(default_factory=list, exclude_if=lambda names: not names)
@@ -215,6 +223,12 @@ class Bundle:
             raise BundleError(
                 f"context_symbols is {universe}, but the model "
                 f"{'looks across at least two, sorted' if looks_across else 'looks at no other symbol'}",
+                hint="the bundle was changed by hand; copy it again or retrain",
+            )
+        described = len(manifest.drift.novelty.knots)
+        if described != len(features):
+            raise BundleError(
+                f"drift describes {described} features, the model reads {len(features)}",
                 hint="the bundle was changed by hand; copy it again or retrain",
             )
         per_day = bars_per_day(manifest.interval)

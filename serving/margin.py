@@ -1,8 +1,6 @@
-"""Maintenance margin tiers and liquidation prices of USDT-margined, isolated, one-way positions.
+"""Liquidation prices and margin of USDT-margined, isolated, one-way positions.
 
-Tiers change, so they are data with a date (``tiers.json``): only those with a source are shipped.
-Everything else, a symbol or a size beyond the last sourced tier, is taken at 3 % and 20x with
-``known`` false. Maintenance margin is ``notional x rate - amount``, the notional that of the tier
+Maintenance margin is ``notional x rate - amount`` by the tier (:mod:`serving.tiers`) of the notional
 at the LIQUIDATION price.
 
 Sources: Binance, "How to Calculate Liquidation Price of USDT-M Futures Contracts" and "Leverage
@@ -12,11 +10,19 @@ and Margin of USDT-M Futures"; OKX, "Isolated margin: estimated liquidation pric
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
-from typing import Literal, NamedTuple
+from math import inf
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from serving.tiers import (
+    Exchange,
+    MarginTier,
+    has_tiers,
+    largest_notional,
+    maintenance_margin,
+    tier_for,
+    tiers,
+    tiers_as_of,
+)
 
 __all__ = [
     "TAKER_FEE",
@@ -24,7 +30,11 @@ __all__ = [
     "MarginTier",
     "Position",
     "adverse_move_to_liquidation",
+    "bankruptcy_price",
+    "effective_leverage",
     "has_tiers",
+    "largest_notional",
+    "leverage_at",
     "leverage_that_survives",
     "liquidation_in_tiers",
     "liquidation_price",
@@ -35,106 +45,10 @@ __all__ = [
     "tiers_as_of",
 ]
 
-Exchange = Literal["binance", "okx"]
 Position = Literal["short", "long"]
 
 TAKER_FEE = 0.0005
 """Regular taker fee, fraction of notional (Binance and OKX alike)."""
-
-
-class MarginTier(NamedTuple):
-    """One notional bracket: above ``floor`` up to ``up_to`` (quote currency)."""
-
-    floor: float
-    up_to: float
-    max_leverage: float
-    rate: float
-    amount: float
-    known: bool
-
-
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    up_to: float = Field(gt=0, allow_inf_nan=False)
-    max_leverage: float = Field(gt=0, le=200)
-    rate: float = Field(gt=0, lt=1)
-    amount: float = Field(ge=0, allow_inf_nan=False)
-
-
-class _Unknown(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    max_leverage: float = Field(gt=0, le=200)
-    rate: float = Field(gt=0, lt=1)
-
-
-class _Venue(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    source: str
-    symbols: dict[str, list[_Row]]
-
-
-class _TierFile(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    as_of: str = Field(pattern=r"^\d{4}-\d{2}(-\d{2})?$")
-    exchanges: dict[Exchange, _Venue]
-    unknown: _Unknown
-
-
-@cache
-def _tier_file() -> _TierFile:
-    return _TierFile.model_validate_json(Path(__file__).with_name("tiers.json").read_bytes())
-
-
-def tiers_as_of() -> str:
-    """Month or day that the shipped tiers were read."""
-    return _tier_file().as_of
-
-
-@cache
-def tiers(exchange: Exchange, symbol: str) -> tuple[MarginTier, ...]:
-    """Every tier of a symbol, smallest first.
-
-    The last one reaches to infinity and is the assumption for what has no source; for a symbol
-    that is not in the data it is the only one.
-    """
-    data = _tier_file()
-    venue = data.exchanges.get(exchange)
-    found: list[MarginTier] = []
-    floor = 0.0
-    for row in venue.symbols.get(symbol, []) if venue else []:
-        found.append(MarginTier(floor, row.up_to, row.max_leverage, row.rate, row.amount, True))
-        floor = row.up_to
-    assumed = MarginTier(floor, float("inf"), data.unknown.max_leverage, data.unknown.rate, 0.0, False)
-    return (*found, assumed)
-
-
-def tier_for(exchange: Exchange, symbol: str, notional: float = 0.0) -> MarginTier:
-    """Find the tier of a notional (quote currency); an edge belongs to the tier below it.
-
-    Examples
-    --------
-    >>> tier_for("binance", "BTCUSDT", 50_000.01).rate
-    0.005
-    >>> tier_for("binance", "PEPEUSDT").known
-    False
-    """
-    found = tiers(exchange, symbol)
-    return next((tier for tier in found if notional <= tier.up_to), found[-1])
-
-
-def has_tiers(exchange: Exchange, symbol: str) -> bool:
-    """Whether any tier of the symbol has a source."""
-    return tiers(exchange, symbol)[0].known
-
-
-def maintenance_margin(exchange: Exchange, symbol: str, notional: float) -> float:
-    """Margin below which a position of ``notional`` is liquidated, quote currency."""
-    tier = tier_for(exchange, symbol, notional)
-    return notional * tier.rate - tier.amount
 
 
 def liquidation_price(
@@ -147,6 +61,7 @@ def liquidation_price(
     quantity: float | None = None,
     exchange: Exchange = "binance",
     taker_fee: float = TAKER_FEE,
+    costs: float = 0.0,
 ) -> float:
     """Price at which an isolated position is liquidated, given the tier's rate and amount.
 
@@ -165,6 +80,9 @@ def liquidation_price(
         OKX counts the taker fee of the liquidation itself, Binance does not.
     taker_fee : float
         Fraction of notional.
+    costs : float
+        Fees and funding that were taken from the margin, fraction of entry notional; below 0 they
+        were received.
 
     Returns
     -------
@@ -182,9 +100,51 @@ def liquidation_price(
     else:
         charged = rate
         extra = amount / quantity if quantity else 0.0
+    margin = 1 / leverage - costs
     if side == "short":
-        return (entry * (1 + 1 / leverage) + extra) / (1 + charged)
-    return (entry * (1 - 1 / leverage) - extra) / (1 - charged)
+        return (entry * (1 + margin) + extra) / (1 + charged)
+    return (entry * (1 - margin) - extra) / (1 - charged)
+
+
+def leverage_at(side: Position, entry: float, price: float, rate: float, *, costs: float = 0.0) -> float:
+    """Leverage whose liquidation price, by rate alone, is ``price``: inverse of :func:`liquidation_price`.
+
+    Examples
+    --------
+    >>> round(leverage_at("short", 100.0, 119.52191235059762, 0.004), 9)
+    5.0
+    """
+    if side == "short":
+        return 1 / (price * (1 + rate) / entry - 1 + costs)
+    return 1 / (1 - price * (1 - rate) / entry + costs)
+
+
+def bankruptcy_price(side: Position, entry: float, leverage: float, costs: float = 0.0) -> float:
+    """Price at which the isolated margin is used up; zero or less for a long that keeps some.
+
+    Parameters
+    ----------
+    side, entry, leverage, costs
+        As for :func:`liquidation_price`.
+
+    Examples
+    --------
+    >>> bankruptcy_price("short", 100.0, 5.0), bankruptcy_price("long", 100.0, 5.0)
+    (120.0, 80.0)
+    """
+    margin = 1 / leverage - costs
+    return entry * (1 + margin) if side == "short" else entry * (1 - margin)
+
+
+def effective_leverage(notional: float, margin_left: float) -> float:
+    """Notional now over the margin that is left; infinite where none is.
+
+    Examples
+    --------
+    >>> effective_leverage(12_000.0, 2_000.0)
+    6.0
+    """
+    return notional / margin_left if margin_left > 0 else inf
 
 
 def liquidation_in_tiers(
@@ -195,6 +155,7 @@ def liquidation_in_tiers(
     leverage: float,
     quantity: float,
     taker_fee: float = TAKER_FEE,
+    costs: float = 0.0,
 ) -> tuple[float, MarginTier]:
     """Liquidation price of a position of known size, and the tier of its notional there.
 
@@ -203,10 +164,12 @@ def liquidation_in_tiers(
 
     Parameters
     ----------
-    exchange, symbol, side, entry, leverage, quantity, taker_fee
-        As for :func:`liquidation_price`; ``quantity`` in coins.
+    exchange, symbol, side, entry, leverage, quantity, taker_fee, costs
+        As for :func:`liquidation_price`; ``quantity`` in coins. What is larger than the last tier
+        is taken by that one.
     """
     ladder = tiers(exchange, symbol)
+    ladder = (*ladder[:-1], ladder[-1]._replace(up_to=inf))
     for tier in ladder if side == "short" else reversed(ladder):
         floor, up_to = tier.floor / quantity, tier.up_to / quantity
         if (up_to < entry) if side == "short" else (floor >= entry):
@@ -220,6 +183,7 @@ def liquidation_in_tiers(
             quantity=quantity,
             exchange=exchange,
             taker_fee=taker_fee,
+            costs=costs,
         )
         if side == "short" and price <= up_to:
             return max(price, floor), tier
@@ -241,7 +205,9 @@ def adverse_move_to_liquidation(side: Position, leverage: float, rate: float) ->
     return 1 - (1 - 1 / leverage) / (1 - rate)
 
 
-def margin_needed(side: Position, excursion: float, rate: float, costs: float = 0.0) -> float:
+def margin_needed(
+    side: Position, excursion: float, rate: float, costs: float = 0.0, entry: float = 1.0
+) -> float:
     """Margin over entry notional that outlasts an adverse ``excursion``: one over the leverage.
 
     Parameters
@@ -254,10 +220,12 @@ def margin_needed(side: Position, excursion: float, rate: float, costs: float = 
         Maintenance rate ``m`` of the tier.
     costs : float
         Fees and funding paid meanwhile, fraction of entry notional.
+    entry : float
+        Average entry over the price that the excursion counts from.
     """
     if side == "short":
-        return (1 + excursion) * (1 + rate) - 1 + costs
-    return 1 - (1 - excursion) * (1 - rate) + costs
+        return (1 + excursion) * (1 + rate) / entry - 1 + costs
+    return 1 - (1 - excursion) * (1 - rate) / entry + costs
 
 
 def leverage_that_survives(
@@ -266,12 +234,13 @@ def leverage_that_survives(
     costs: float,
     ladder: Sequence[MarginTier],
     equity: float | None = None,
+    entry: float = 1.0,
 ) -> tuple[float, MarginTier]:
     """Largest leverage whose liquidation lies beyond an adverse ``excursion``, and its tier.
 
     Parameters
     ----------
-    side, excursion, costs
+    side, excursion, costs, entry
         As for :func:`margin_needed`.
     ladder : sequence of MarginTier
         Smallest first, as from :func:`tiers`.
@@ -290,7 +259,7 @@ def leverage_that_survives(
     best, chosen = 0.0, ladder[0]
     grown = 1 + excursion if side == "short" else 1.0
     for tier in ladder if equity is not None else ladder[:1]:
-        leverage = min(1 / margin_needed(side, excursion, tier.rate, costs), tier.max_leverage)
+        leverage = min(1 / margin_needed(side, excursion, tier.rate, costs, entry), tier.max_leverage)
         if equity is not None:
             leverage = min(leverage, tier.up_to / (equity * grown))
         if leverage > best:

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from serving.survival import OnlineSource, SurvivalCell, SurvivalTable
+
 __all__ = ["ErrorBody", "ErrorDetail", "described"]
 
 ERRORS = {
@@ -55,6 +57,9 @@ def described(document: dict[str, Any]) -> dict[str, Any]:
         **components.get("schemas", {}),
         "ErrorBody": _schema(ErrorBody),
         "ErrorDetail": _schema(ErrorDetail),
+        "OnlineSource": _schema(OnlineSource),
+        "SurvivalCell": _schema(SurvivalCell),
+        "SurvivalTable": _schema(SurvivalTable),
     }
     paths = {path: dict(item) for path, item in document["paths"].items()}
     for item in paths.values():
@@ -75,6 +80,7 @@ def described(document: dict[str, Any]) -> dict[str, Any]:
             },
         }
     }
+    paths["/v1/survival/{symbol}"] = _survival_path()
     info = {
         "title": "bearmode",
         "description": "Market regime, calibrated probabilities, bias and leverage for perpetual futures. "
@@ -82,6 +88,25 @@ def described(document: dict[str, Any]) -> dict[str, Any]:
         "version": version("bearmode"),
     }
     return {**document, "info": info, "paths": paths, "components": {**components, "schemas": schemas}}
+
+
+def _survival_path() -> dict[str, Any]:
+    name = {"name": "symbol", "in": "path", "required": True, "schema": {"type": "string"}}
+    schema = {"$ref": "#/components/schemas/SurvivalTable"}
+    errors = {status: one for status, one in _error_responses().items() if status in {"404", "422", "503"}}
+    return {
+        "get": {
+            "summary": "Measured chances of liquidation",
+            "description": "By side, leverage, regime at entry (walk-forward and hindsight) and days held; "
+            "404 where `bearmode survival` has not written the symbol's table.",
+            "operationId": "survival",
+            "parameters": [name],
+            "responses": {
+                "200": {"description": "SUCCESS", "content": {"application/json": {"schema": schema}}},
+                **errors,
+            },
+        }
+    }
 
 
 def _schema(model: type[BaseModel]) -> dict[str, Any]:

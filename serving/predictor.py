@@ -15,15 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.bars import Bars, FloatArray
+from features.bars import FloatArray
 from features.catalog import select
 from features.context import in_universe
 from features.errors import BundleError, WindowError
 from features.history import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, History
-from features.pipeline import feature_matrix
 from features.raw import bars_per_day, interval_delta
 from features.regimes import REGIMES, Regime
-from features.rolling import rolling_sum
 from features.signals import (
     SIGNALS,
     Reading,
@@ -38,12 +36,16 @@ from features.signals import (
 )
 from serving.advice import MarketState, advise, assumptions, reasons
 from serving.bundle import Bundle, Manifest, RunInfo
-from serving.decision import Decision, decide, prediction_set
-from serving.margin import has_tiers
+from serving.decided_rows import DecidedRows, decided_rows
+from serving.decision import Decision
+from serving.flips import flips
 from serving.market import market_states
+from serving.novelty import NoveltyScorer
+from serving.position import check_account
 from serving.refusals import refusal, refused
 from serving.request_context import join_context
-from serving.schemas import Account, Answer, ModelInfo, PredictRequest, Probabilities, SignalReading
+from serving.schemas import Account, Answer, ModelInfo, Novelty, PredictRequest, Probabilities, SignalReading
+from serving.tiers import has_tiers
 
 __all__ = ["AnsweredRow", "Predictor"]
 
@@ -70,6 +72,7 @@ class _Rows:
     time: pd.DatetimeIndex
     probabilities: FloatArray
     decision: Decision
+    sets: BoolArray
     markets: Mapping[str, FloatArray]
     signals: Mapping[str, SignalColumns]
     confirmed: BoolArray
@@ -77,6 +80,8 @@ class _Rows:
     available: npt.NDArray[np.int64]
     effective: FloatArray
     missing_bars: FloatArray
+    distance: FloatArray
+    novelty: FloatArray
     degraded: list[tuple[str, BoolArray]]
 
 
@@ -103,6 +108,7 @@ class Predictor:
                 hint="retrain with this version of bearmode",
             )
         self._features = select([feature.name for feature in bundle.manifest.features])
+        self._scorer = NoveltyScorer(bundle.manifest.drift.novelty)
         self._trained_until = pd.Timestamp(bundle.manifest.training.trained_until)
 
     @classmethod
@@ -168,7 +174,11 @@ class Predictor:
         ------
         HistoryError, WindowError
             If the window breaks a rule or is too short.
+        DataError
+            If the account asks for what the exchange does not allow.
         """
+        if request.account is not None:
+            check_account(request.symbol, request.account)
         as_of = now if request.as_of is None else pd.Timestamp(request.as_of, unit="ms", tz="UTC")
         if request.interval != self.manifest.interval:
             raise WindowError(
@@ -247,21 +257,21 @@ class Predictor:
             else:
                 yield AnsweredRow(time, None, reason)
 
+    def decided(self, history: History, count: int) -> DecidedRows:
+        """What the model says of the last ``count`` bars of a history, without advice.
+
+        Parameters
+        ----------
+        history : History
+            With a window's length before the first of the bars, as far as it goes.
+        count : int
+        """
+        return decided_rows(history, count, self.manifest, self._features, self._scorer, self.probabilities)
+
     def _rows(self, history: History, count: int) -> _Rows:
-        k = self.manifest.decision.smoothing_bars
-        needed = min(len(history), count + k)
+        decided = self.decided(history, count)
         history = in_universe(history, self.manifest.context_symbols)
-        matrix = feature_matrix(history, self._features, last=needed)
-        present = np.isfinite(history.column("close"))
-        probabilities = np.full((count + k, len(REGIMES)), 1.0 / len(REGIMES))
-        here = np.zeros(count + k, dtype=bool)
-        probabilities[count + k - needed :] = self.probabilities(matrix)
-        here[count + k - needed :] = present[len(history) - needed :]
-        decision = decide(probabilities, here, self.manifest.decision)
         signals = signal_rows(history, last=count)
-        window = self.manifest.window_bars
-        absent = rolling_sum((~present).astype(np.float64), window, Bars(history).first)[-count:]
-        last = matrix[-count:]
         degraded: list[tuple[str, BoolArray]] = []
         for column, name in (("funding_rate", "funding_missing"), ("open_interest", "open_interest_missing")):
             unknown: BoolArray = np.atleast_1d(np.isnan(history.column(column)[-count:]))
@@ -271,19 +281,24 @@ class Predictor:
             lacking: BoolArray = np.asarray(np.isnan(np.stack(others)).any(axis=0))
             degraded.append(("context_missing", lacking))
         for group, columns in self.groups.items():
-            complete: BoolArray = np.isfinite(last[:, columns]).sum(axis=1) == len(columns)
+            complete: BoolArray = np.isfinite(decided.features[:, columns]).sum(axis=1) == len(columns)
             degraded.append((f"{group}_features_incomplete", ~complete))
+        unusual: BoolArray = np.asarray(decided.novelty > self._scorer.limit)
+        degraded.append(("unusual_market", unusual))
         return _Rows(
-            time=history.time[-count:],
-            probabilities=probabilities[k:],
-            decision=decision,
+            time=decided.time,
+            probabilities=decided.probabilities,
+            decision=decided.decision,
+            sets=decided.sets,
             markets=market_states(history, count),
             signals=signals.columns,
             confirmed=confirmed_bear(signals.columns),
-            agreeing=agreeing(signals.columns, decision.regime),
+            agreeing=agreeing(signals.columns, decided.decision.regime),
             available=available(signals.columns),
             effective=signals.effective,
-            missing_bars=absent,
+            missing_bars=decided.missing_bars,
+            distance=decided.distance,
+            novelty=decided.novelty,
             degraded=degraded,
         )
 
@@ -314,7 +329,7 @@ class Predictor:
         regime = Regime(int(rows.decision.regime[row]))
         vector = rows.probabilities[row]
         p = vector.tolist()
-        likely = [Regime(index) for index in prediction_set(vector, manifest.decision.set_level)]
+        likely = [Regime(i) for i in np.argsort(-vector, kind="stable").tolist() if rows.sets[row, i]]
         degraded = [name for name, flags in rows.degraded if flags[row]]
         if regime not in likely:  # the smoothing has not caught up with a jump
             likely.append(regime)
@@ -357,6 +372,7 @@ class Predictor:
             for one in readings(rows.signals, row)
             if one.state is not SignalState.MISSING or one.name in _ALWAYS
         ]
+        would_flip = flips(regime, rows.decision.average[row].tolist(), p, manifest.decision)
         return Answer(
             symbol=symbol,
             as_of=as_of.to_pydatetime(),
@@ -366,6 +382,7 @@ class Predictor:
                 close_time - int(rows.decision.age[row]) * interval_delta(manifest.interval)
             ).to_pydatetime(),
             since_at_least=bool(rows.decision.censored[row]),
+            flips=would_flip,
             probabilities=Probabilities.model_construct(**dict(zip(REGIMES, p, strict=True))),
             prediction_set=[one.label for one in likely],
             advice=advice,
@@ -373,16 +390,21 @@ class Predictor:
             agreeing=int(rows.agreeing[row]),
             available=int(rows.available[row]),
             effective_signals=_or_null(rows.effective[row]),
+            novelty=_novelty(rows, row),
             degraded=degraded,
             model=ModelInfo(
                 version=self.version,
                 run_id=self.run.run_id,
                 trained_until=manifest.training.trained_until,
+                age_days=age_days,
                 state=state,
                 data_source=manifest.data_source,
             ),
             reasons=reasons(
                 regime=regime,
+                held=int(rows.decision.age[row]) * interval_delta(manifest.interval),
+                held_at_least=bool(rows.decision.censored[row]),
+                nearest_flip=would_flip[0],
                 probabilities=p,
                 confirmed=bool(rows.confirmed[row]),
                 advice=advice,
@@ -391,6 +413,13 @@ class Predictor:
                 degraded=degraded,
             ),
         )
+
+
+def _novelty(rows: _Rows, row: int) -> Novelty | None:
+    percentile = float(rows.novelty[row])
+    if np.isnan(percentile):
+        return None
+    return Novelty(percentile=percentile, distance=float(rows.distance[row]))
 
 
 def _or_null(value: float) -> float | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from math import isnan
 
 from features.regimes import Regime
 from features.signals import CONFIRMING, Reading, SignalState
-from serving.leverage import MarketState
-from serving.schemas import Advice
+from serving.parameters import MarketState
+from serving.schemas import Advice, Flip, PositionReport, Rally
 
 __all__ = ["reasons"]
 
@@ -18,6 +19,7 @@ _HAIRCUT_WORDS = {
     "funding_missing": "funding is missing",
     "open_interest_missing": "open interest is missing",
     "stale_window": "the window is out of date",
+    "unusual_market": "the market looks like nothing the model has learned from",
     "model_stale": "the model is stale",
     "model_expired": "the model has expired",
     "regime_lags": "price has jumped and the answered regime has not caught up",
@@ -35,6 +37,17 @@ def _of_regime(regime: Regime, probabilities: Sequence[float]) -> str:
     others = sorted((r for r in Regime if r is not regime), key=lambda r: -probabilities[r])
     rest = ", ".join(f"{_name(r)} {probabilities[r]:.0%}" for r in others)
     return f"The market reads as {_name(regime)} with probability {probabilities[regime]:.0%} ({rest})."
+
+
+def _of_holding(held: timedelta | None, *, at_least: bool, nearest: Flip | None) -> list[str]:
+    text = []
+    if held is not None:
+        days = held / timedelta(days=1)
+        long = f"{days:.1f} days" if days >= 1 else f"{held / timedelta(hours=1):.0f} hours"
+        text.append(f"It has read so for {'at least ' if at_least else ''}{long}.")
+    if nearest is not None:
+        text.append(f"Nearest to taking over: {nearest.words}.")
+    return text
 
 
 def _of_signals(readings: Sequence[Reading], *, confirmed: bool) -> str:
@@ -101,7 +114,58 @@ def _of_funding(advice: Advice) -> list[str]:
     if rate == 0:
         return ["Funding is zero."]
     verb = "pays" if rate > 0 else "receives"
-    return [f"At the 3-day mean rate a {advice.side} {verb} {abs(rate):.3%} of notional a day in funding."]
+    money = advice.funding_per_day.money
+    amount = "" if money is None else f", {abs(money):,.2f} of the quote currency"
+    text = (
+        f"At the 3-day mean rate a {advice.side} {verb} {abs(rate):.3%} of notional a day in funding{amount}."
+    )
+    spike = advice.funding_per_day.spike_rate
+    return [text, *([] if spike is None else [f"At the cap of the rate it would pay {spike:.2%} a day."])]
+
+
+def _of_rally(rally: Rally) -> str:
+    reading = {
+        "running": "The relief rally is the likeliest state: it reads as running on",
+        "back_to_bear": "Bear has become the likeliest state: the relief rally reads as ending",
+        "turning_bull": "Bull has become the likeliest state: the relief rally reads as turning into one",
+    }[rally.phase]
+    if rally.back_to_bear is None:
+        return f"{reading}."
+    odds = f"bear {rally.back_to_bear:.0%}, bull {rally.turning_bull:.0%}"
+    return f"{reading}; between going back to bear and turning into a bull the odds are {odds}."
+
+
+def _of_plan(advice: Advice) -> list[str]:
+    if advice.leverage == 0 or advice.stop_price is None:
+        return []
+    prices = ", ".join(
+        f"{one.share:.0%} at {one.price:,.6g}" for one in advice.tranches if one.price is not None
+    )
+    target = "" if advice.target_price is None else f", target {advice.target_price:,.6g}"
+    text = [f"Enter in tranches: {prices}; stop {advice.stop_price:,.6g}{target}."]
+    if advice.notional is not None and advice.margin is not None:
+        steps = {step.name: step.value for step in advice.calculation}
+        text.append(
+            f"Size {advice.notional:,.2f} with everything filled, margin {advice.margin:,.2f}: "
+            f"stopped then, it loses about {advice.notional * steps['loss_at_stop']:,.2f} before slippage."
+        )
+    return text
+
+
+def _of_position(position: PositionReport) -> list[str]:
+    text = []
+    if position.danger:
+        text.append(
+            "The last close is beyond the liquidation price of the open position."
+            if position.distance <= 0
+            else f"The open position is liquidated {position.distance:.1%} away: "
+            "nearer than the adverse move to reckon with."
+        )
+    if position.reduce_to is not None:
+        text.append(f"What is left of its margin carries {position.reduce_to:,.2f} at the leverage advised.")
+    if position.chance_7d is not None:
+        text.append(f"The chance that it is liquidated within 7 days is put at {position.chance_7d:.1%}.")
+    return text
 
 
 def _of_model(degraded: Sequence[str]) -> list[str]:
@@ -124,6 +188,9 @@ def reasons(
     market: MarketState,
     readings: Sequence[Reading],
     degraded: Sequence[str],
+    held: timedelta | None = None,
+    held_at_least: bool = False,
+    nearest_flip: Flip | None = None,
 ) -> list[str]:
     """Say in plain words why the advice is what it is, from its own numbers.
 
@@ -135,15 +202,18 @@ def reasons(
         Its answer.
     readings : sequence of Reading
         The signals of the bar.
+    held : timedelta, optional
+        How long the regime has been the answer.
+    held_at_least : bool
+        It may have been longer: the window does not tell.
+    nearest_flip : Flip, optional
+        What it would take for the regime that is nearest to taking over.
     """
-    text = [_of_regime(regime, probabilities), _of_signals(readings, confirmed=confirmed)]
-    text += [_of_bias(regime, advice, market), *_of_leverage(advice), *_of_funding(advice)]
-    if advice.position and advice.position.danger:
-        distance = advice.position.distance
-        text.append(
-            "The last close is beyond the liquidation price of the open position."
-            if distance <= 0
-            else f"The open position is liquidated {distance:.1%} away: "
-            "nearer than the adverse move to reckon with."
-        )
+    text = [_of_regime(regime, probabilities)]
+    text += _of_holding(held, at_least=held_at_least, nearest=nearest_flip)
+    text.append(_of_signals(readings, confirmed=confirmed))
+    text += [_of_rally(advice.rally)] if advice.rally else []
+    text += [_of_bias(regime, advice, market), *_of_leverage(advice)]
+    text += [*_of_plan(advice), *_of_funding(advice)]
+    text += _of_position(advice.position) if advice.position else []
     return [*text, *_of_model(degraded)]

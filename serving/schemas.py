@@ -15,14 +15,18 @@ __all__ = [
     "Account",
     "Advice",
     "Answer",
+    "Band",
     "CalculationStep",
     "Context",
+    "Flip",
     "Haircut",
     "ModelInfo",
+    "Novelty",
     "OpenPosition",
     "PositionReport",
     "PredictRequest",
     "Probabilities",
+    "Rally",
     "SignalReading",
     "Survival",
     "Tranche",
@@ -76,7 +80,14 @@ class OpenPosition(_Strict):
     side: Literal["short", "long"]
     notional: Amount = Field(description="position size at entry, quote currency")
     entry: Amount = Field(description="entry price")
-    leverage: Number = Field(gt=0, le=150, description="notional / isolated margin")
+    leverage: Number = Field(gt=0, le=150, description="notional / isolated margin at entry")
+    paid: Number = Field(
+        0.0,
+        ge=-1e15,
+        le=1e15,
+        description="fees and funding taken from the isolated margin so far, quote currency; below 0 they "
+        "were received",
+    )
 
 
 class Account(_Strict):
@@ -171,6 +182,23 @@ class Probabilities(_Out):
     bull: float
 
 
+class Flip(_Out):
+    """What it would take for another regime to be answered."""
+
+    to: RegimeName
+    needs: float = Field(
+        description="probability that has to move to `to` from the answered regime, in the average of the "
+        "last hours"
+    )
+    lacking_cost: float = Field(
+        description="by how much answering `to` still has to become cheaper, in plain mistakes"
+    )
+    bars: int | None = Field(
+        description="about how many more bars like the last one bring it; null where they do not"
+    )
+    words: str
+
+
 class Survival(_Out):
     """What the leverage is meant to live through."""
 
@@ -179,7 +207,8 @@ class Survival(_Out):
     adverse_excursion: float = Field(description="how far price goes against `side` at that level, fraction")
     liquidation_price: float | None = Field(description="of `side` at `leverage`, entered at the last close")
     worst_liquidation_price: float | None = Field(
-        description="the closest one over the moments of the tranche plan; null until the plan has prices"
+        description="the closest one over the moments of the tranche plan, fees and funding of the horizon "
+        "paid; it lies beyond the adverse excursion"
     )
 
 
@@ -201,9 +230,32 @@ class Haircut(_Out):
 class Tranche(_Out):
     """One part of the entry plan."""
 
-    share: float
-    trigger: str
+    share: float = Field(description="of the whole notional")
+    trigger: str = Field(description="signal, confirmation or reserve")
     price: float | None
+    notional: float | None = Field(None, description="quote currency; null without an account")
+    quantity: float | None = Field(None, description="coins at `price`")
+    average_entry: float | None = Field(None, description="once this tranche and those before it are filled")
+    liquidation_price: float | None = Field(None, description="at that average entry")
+    words: str = ""
+
+
+class Rally(_Out):
+    """What the probabilities say of a relief rally's end."""
+
+    phase: Literal["running", "back_to_bear", "turning_bull"] = Field(
+        description="which of relief rally, bear and bull is the likeliest"
+    )
+    back_to_bear: float | None = Field(description="p(bear) / (p(bear) + p(bull)); null where both are 0")
+    turning_bull: float | None = Field(description="the rest to 1")
+
+
+class Band(_Out):
+    """Prices that a range is traded from: short above `upper`, long below `lower`, back to `mean`."""
+
+    lower: float
+    mean: float = Field(description="20-day mean")
+    upper: float
 
 
 class FundingPerDay(_Out):
@@ -211,15 +263,22 @@ class FundingPerDay(_Out):
 
     rate: float = Field(description="fraction of notional a day; positive: `side` pays")
     money: float | None = Field(description="quote currency a day; null without an account")
+    spike_rate: float | None = Field(
+        None, description="fraction of notional a day that `side` pays if the rate goes to its cap against it"
+    )
+    spike_money: float | None = Field(None, description="the same in quote currency")
 
 
 class PositionReport(_Out):
     """The open position of the request, looked at."""
 
-    margin_left: float = Field(description="margin plus unrealised profit, quote currency")
+    margin_left: float = Field(description="margin less what was paid plus unrealised profit, quote currency")
+    maintenance_margin: float = Field(description="that is needed at the last close, quote currency")
+    effective_leverage: float | None = Field(description="notional now / margin left; null where none is")
     liquidation_price: float
+    bankruptcy_price: float = Field(description="where the margin is used up; 0 for a long that keeps some")
     distance: float = Field(description="move to the liquidation price, fraction of the last close")
-    chance_1d: float | None
+    chance_1d: float | None = Field(description="that it is liquidated within a day")
     chance_3d: float | None
     chance_7d: float | None
     danger: bool
@@ -231,7 +290,7 @@ class Advice(_Out):
 
     side: Side
     short_share: float = Field(description="share of the gross directional exposure that is short")
-    size_factor: float
+    size_factor: float = Field(description="of the whole size: 0.5 in a range")
     leverage: float = Field(description="of `side`; 0 is: stand aside")
     leverage_short: float
     leverage_long: float
@@ -242,10 +301,15 @@ class Advice(_Out):
     tranches: list[Tranche]
     stop_price: float | None
     target_price: float | None
-    notional: float | None
-    margin: float | None
+    notional: float | None = Field(description="of `side` with everything filled, quote currency")
+    margin: float | None = Field(description="to set aside for it: notional / leverage")
     funding_per_day: FundingPerDay | None
+    rally: Rally | None = Field(None, description="in a relief rally")
+    band: Band | None = Field(None, description="in a range")
     position: PositionReport | None
+    withheld: dict[str, str] = Field(
+        default_factory=dict, description="why a value is null: its path and a reason"
+    )
 
 
 class SignalReading(_Out):
@@ -258,12 +322,20 @@ class SignalReading(_Out):
     late: bool = Field(False, description="the move that it speaks of is often nearly over")
 
 
+class Novelty(_Out):
+    """How unlike the training rows this bar's features are."""
+
+    percentile: float = Field(description="share of training rows that were less unusual, 0 to 1")
+    distance: float = Field(description="squared Mahalanobis distance behind it")
+
+
 class ModelInfo(_Out):
     """Which model answered."""
 
     version: str
     run_id: str | None
     trained_until: datetime
+    age_days: float = Field(description="from `trained_until` to `as_of`")
     state: Literal["fresh", "stale", "expired"]
     data_source: str
 
@@ -277,8 +349,12 @@ class Answer(_Out):
     regime: RegimeName
     since: datetime = Field(description="first bar of this regime, as far back as the window tells")
     since_at_least: bool = Field(description="true where the regime is older than the window tells")
+    flips: list[Flip] = Field(description="what would make each other regime the answer, the nearest first")
     probabilities: Probabilities
-    prediction_set: list[RegimeName]
+    prediction_set: list[RegimeName] = Field(
+        description="regimes that cannot be ruled out at 90 % coverage, the likeliest first; `regime` is "
+        "always among them"
+    )
     advice: Advice
     signals: list[SignalReading]
     agreeing: int = Field(description="signals that say what the regime says")
@@ -286,6 +362,10 @@ class Answer(_Out):
     effective_signals: float | None = Field(
         description="how many independent signals the available ones amount to, by the correlations of 90 "
         "days; null where fewer than two can be compared"
+    )
+    novelty: Novelty | None = Field(
+        description="how unlike the training rows the bar is; null where fewer than half of the features "
+        "are known"
     )
     degraded: list[str]
     model: ModelInfo

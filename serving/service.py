@@ -23,6 +23,7 @@ from serving.openapi import described
 from serving.request_parsing import PredictRequestBody
 from serving.schemas import Answer
 from serving.settings import ServingSettings
+from serving.survival import SURVIVAL_ROUTE
 from serving.web import install
 from serving.web_errors import error_response, not_ready
 
@@ -32,6 +33,7 @@ INDEX = """bearmode: market regime, calibrated probabilities, bias and leverage
 
 POST /v1/predict   one window in columns -> one answer
 GET  /v1/model     what is served, and why not
+GET  /v1/survival/{symbol}   measured chances of liquidation by side, leverage, regime and days
 GET  /docs.json    OpenAPI
 GET  /livez, /readyz, /metrics
 """
@@ -55,8 +57,10 @@ def load_champion(bundles: Path) -> AnyPredictor:
     """
     from serving.bundle import champion, champion_folder  # noqa: PLC0415
 
-    predictor = load_predictor(champion_folder(bundles))
     named = champion(bundles)
+    predictor = load_predictor(champion_folder(bundles))
+    if champion(bundles) != named:  # promoted meanwhile
+        return load_champion(bundles)
     if named is not None and not named.hash.startswith(predictor.version):
         raise BundleError(
             f"champion.json names manifest {named.hash[:12]}, the bundle there has {predictor.version}",
@@ -135,7 +139,7 @@ def index(_: Request) -> PlainTextResponse:
     return PlainTextResponse(INDEX)
 
 
-ROUTES = [Route("/", index), Route("/v1/model", model_state)]
+ROUTES = [Route("/", index), SURVIVAL_ROUTE, Route("/v1/model", model_state)]
 
 
 @bentoml.service(

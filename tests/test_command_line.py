@@ -164,7 +164,7 @@ def test_an_unforeseen_error_is_one_line_too(run: Run, monkeypatch: pytest.Monke
     def broken(*_args: object, **_kwargs: object) -> None:
         raise ZeroDivisionError("of all things")
 
-    monkeypatch.setattr("training.history_command.write_history", broken)
+    monkeypatch.setattr("training.data.history_command.write_history", broken)
     ended = run("history", "SIMBTC", "--out", "x")
     assert ended.code == 1
     assert ended.err == (

@@ -8,7 +8,7 @@ that differences between models are paired.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +85,7 @@ class BlockBootstrap:
             raise DataError(f"blocks have shape {block.shape}, expected one number for each of some rows")
         if draws < 1 or not 0 < level < 1:
             raise DataError(f"{draws} draws at level {level}: expected some, and a level between 0 and 1")
-        self.level = level
+        self.draws, self.level, self.seed = draws, level, seed
         self.rows = len(block)
         kinds, inverse = np.unique(block, return_inverse=True)
         self._block: npt.NDArray[np.intp] = inverse
@@ -122,6 +122,16 @@ class BlockBootstrap:
         DataError
             If there is not one finite row of values for each row of the blocks.
         """
+        return self.intervals(values, {"score": statistic})["score"]
+
+    def intervals(
+        self, values: FloatArray, statistics: Mapping[str, Callable[[FloatArray], FloatArray]]
+    ) -> dict[str, Interval]:
+        """Intervals of several scores of the same sums, drawn once; see :meth:`interval`.
+
+        A draw in which a score is not defined (a class that is in none of the blocks drawn) does not
+        count for that score.
+        """
         if values.ndim != 2 or len(values) != self.rows:
             raise DataError(f"values have shape {values.shape}, expected ({self.rows}, n)")
         if not np.isfinite(values).all():
@@ -130,17 +140,24 @@ class BlockBootstrap:
         sums = np.column_stack(
             [np.bincount(self._block, weights=column, minlength=self.blocks) for column in values.T]
         )
-        estimate = float(statistic(sums.sum(axis=0, keepdims=True))[0])
-        if self.blocks < 2:
+        whole = sums.sum(axis=0, keepdims=True)
+        drawn: dict[str, list[FloatArray]] = {name: [] for name in statistics}
+        for start in range(0, len(self._times_drawn) if self.blocks > 1 else 0, _CHUNK):
+            weighed = self._times_drawn[start : start + _CHUNK].astype(np.float64) @ sums
+            for name, statistic in statistics.items():
+                drawn[name].append(statistic(weighed))
+        return {
+            name: self._of_draws(float(statistic(whole)[0]), drawn[name])
+            for name, statistic in statistics.items()
+        }
+
+    def _of_draws(self, estimate: float, drawn: list[FloatArray]) -> Interval:
+        found = np.concatenate([*drawn, np.empty(0)])
+        found = found[np.isfinite(found)]
+        if not len(found):
             return Interval(estimate, float("nan"), float("nan"), self.blocks, self.rows)
-        drawn = np.concatenate(
-            [
-                statistic(self._times_drawn[start : start + _CHUNK].astype(np.float64) @ sums)
-                for start in range(0, len(self._times_drawn), _CHUNK)
-            ]
-        )
         tail = (1 - self.level) / 2
-        low, high = np.quantile(drawn, (tail, 1 - tail))
+        low, high = np.quantile(found, (tail, 1 - tail))
         return Interval(estimate, float(low), float(high), self.blocks, self.rows)
 
 

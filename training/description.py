@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from features.raw import LedgerEntry
 from training.dataset import Dataset
 from training.packaging import Packaged
 from training.report import Report
+from training.score_rows import (
+    DIFFERENCE_COLUMNS,
+    INTERVAL_COLUMNS,
+    SCORE_COLUMNS,
+    TURN_COLUMNS,
+    difference_rows,
+    interval_rows,
+    score_rows,
+    turn_rows,
+)
 
-__all__ = ["describe"]
+__all__ = ["describe", "table"]
 
-_COLUMNS = ("log_loss", "macro_f1", "f1_bear", "f1_ranging", "f1_relief_rally", "f1_bull", "brier", "ece")
+MODELS = tuple(name for name in SCORE_COLUMNS if name != "spells")
+PARTS = tuple(name for name in SCORE_COLUMNS if name not in {"log_loss_skill", "switches_per_year"})
 
 
 def describe(report: Report, dataset: Dataset, packaged: Packaged) -> str:
     """Markdown: what was learned from, how well it answers, what the data lacked."""
+    score = report.score
     lines = [
         f"# Regime classifier: {', '.join(dataset.symbols)}",
         "",
@@ -22,21 +36,42 @@ def describe(report: Report, dataset: Dataset, packaged: Packaged) -> str:
         f"`{packaged.hash[:12]}`; the graph differs from the evaluated model by at most "
         f"{packaged.parity.largest_difference:.1e} over {packaged.parity.rows:,} rows.",
         "",
-        f"## Out of fold ({report.spells} independent spells)",
+        f"## Out of fold ({report.spells} independent spells, {score.market_spells} of the market)",
         "",
-        table(report.models, (*_COLUMNS, "switches_per_year")),
+        _scores(report.models, MODELS),
         "",
         f"The hindsight labels switch {report.true_switches:.1f} times a year. The advice's 99.5 % excursion "
         f"held in {report.excursion_coverage['short']:.2%} of the hours for shorts and "
-        f"{report.excursion_coverage['long']:.2%} for longs.",
+        f"{report.excursion_coverage['long']:.2%} for longs. {_sets(report)}",
+        "",
+        "## The model, with 95 % intervals",
+        "",
+        "Spells are drawn again: each of one symbol, and those of the leading symbol with all symbols' bars "
+        "of that time.",
+        "",
+        table(INTERVAL_COLUMNS, interval_rows(report)),
+        "",
+        "## Against the others (log loss, below zero: better)",
+        "",
+        table(DIFFERENCE_COLUMNS, difference_rows(report)),
+        "",
+        "## Turns of the market",
+        "",
+        table(TURN_COLUMNS, turn_rows(report)),
+        "",
+        _false_switches(report),
         "",
         "## By symbol",
         "",
-        table(report.symbols, (*_COLUMNS, "spells")),
+        _scores(report.symbols, PARTS),
+        "",
+        "## By year",
+        "",
+        _scores(report.years, PARTS),
         "",
         "## By half-year",
         "",
-        table(report.folds, _COLUMNS),
+        _scores(report.folds, PARTS),
         "",
         "## Missing in the data",
         "",
@@ -46,23 +81,41 @@ def describe(report: Report, dataset: Dataset, packaged: Packaged) -> str:
     return "\n".join(lines) + "\n"
 
 
-def table(rows: dict[str, dict[str, float]], columns: tuple[str, ...]) -> str:
-    """Markdown table of scores, a row each."""
-    head = "| | " + " | ".join(name.replace("_", " ") for name in columns) + " |"
-    rule = "|---|" + "---|" * len(columns)
-    body = [
-        f"| {name.replace('_', ' ')} | " + " | ".join(_shown(values.get(one), one) for one in columns) + " |"
-        for name, values in rows.items()
-    ]
-    return "\n".join([head, rule, *body])
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Markdown table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _shown(value: float | None, column: str) -> str:
-    if value is None or value != value:  # noqa: PLR0124 - NaN
-        return "-"
-    if column == "spells":
-        return f"{value:.0f}"
-    return f"{value:.1f}" if column == "switches_per_year" else f"{value:.3f}"
+def _scores(rows: dict[str, dict[str, float]], columns: Sequence[str]) -> str:
+    return table(("", *(SCORE_COLUMNS[name] for name in columns)), score_rows(rows, columns))
+
+
+def _sets(report: Report) -> str:
+    found = report.set_coverage
+    words = (
+        f"The prediction sets held the truth in {found['coverage']:.1%} of the rows with "
+        f"{found['mean_size']:.2f} regimes on average"
+    )
+    lowest = found.get("rolling_90d_coverage_lowest")
+    return f"{words}." if lowest is None else f"{words}, over the worst 90 days in {lowest:.1%}."
+
+
+def _false_switches(report: Report) -> str:
+    turns = report.score.turns
+    near = {"0": "on the very bar", "1": "within a day"}
+    nearby = ", ".join(
+        f"{share:.1%} {near.get(days, f'within {days} days')}"
+        for days, share in turns.agreement_within.items()
+    )
+    false = turns.false_switches_per_year
+    words = ""
+    if false is not None:
+        words = (
+            f"{false:.1f} switches a year were false: to a regime that the truth has nowhere within "
+            f"{turns.within_days:g} days. "
+        )
+    return f"{words}The truth has the answered regime {nearby}."
 
 
 def _in_words(entry: LedgerEntry) -> str:

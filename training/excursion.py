@@ -16,7 +16,7 @@ from features.bars import FloatArray
 from features.errors import TrainingError
 from features.history import History
 from features.regimes import REGIMES
-from features.rolling import rolling_max, rolling_min, rolling_sum
+from features.rolling.windows import rolling_max, rolling_min, rolling_sum
 from serving.advice import AdviceParameters
 from serving.market import market_states
 

@@ -24,6 +24,7 @@ from serving.schemas import PredictRequest
 from serving.window import window_request
 from training.dataset import Dataset
 from training.export import Parity, adversarial_rows, export_graph, prove_parity
+from training.recipe import Recipe
 from training.walk_forward import FittedModel
 
 __all__ = ["Packaged", "package"]
@@ -57,6 +58,7 @@ def package(
     folder: Path,
     fitted: FittedModel,
     dataset: Dataset,
+    recipe: Recipe,
     *,
     held: npt.NDArray[np.intp],
     end: pd.Timestamp,
@@ -72,6 +74,8 @@ def package(
         New folder.
     fitted : FittedModel
     dataset : Dataset
+    recipe : Recipe
+        What the model was fitted by.
     held : ndarray of int
         Rows that the model was not fitted on; part of the proof where there are any.
     end : pandas.Timestamp
@@ -116,7 +120,7 @@ def package(
         },
         "windows": [],
     }
-    manifest = _manifest(fitted, dataset, metrics, hashes)
+    manifest = _manifest(fitted, dataset, recipe, metrics, hashes)
     write_bundle(folder, model=graph, golden=golden, manifest=manifest, run=run)
     golden["windows"] = _golden_windows(Predictor(Bundle(folder)), dataset, end)
     found = write_bundle(folder, model=graph, golden=golden, manifest=manifest, run=run)
@@ -131,7 +135,11 @@ def _json_number(value: float) -> float | str | None:
 
 
 def _manifest(
-    fitted: FittedModel, dataset: Dataset, metrics: dict[str, float], hashes: tuple[str, str]
+    fitted: FittedModel,
+    dataset: Dataset,
+    recipe: Recipe,
+    metrics: dict[str, float],
+    hashes: tuple[str, str],
 ) -> dict[str, Any]:
     per_day = dataset.histories[0].per_day
     longest = max(longest_lookback(dataset.features, per_day), longest_signal_lookback(per_day))
@@ -148,6 +156,7 @@ def _manifest(
         "window_bars": window,
         "decision": fitted.decision.model_dump(),
         "advice": fitted.advice.model_dump(),
+        "drift": fitted.drift.model_dump(),
         "temperature": fitted.temperature,
         "training": {
             "first_bar": min(history.time[0] for history in dataset.histories).isoformat(),
@@ -159,6 +168,7 @@ def _manifest(
         "data_hash": hashes[0],
         "feature_hash": hashes[1],
         "metrics": {name: round(value, 6) for name, value in sorted(metrics.items())},
+        "recipe": recipe.as_dict(),
         "libraries": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
         "context_symbols": list(dataset.universe),
     }

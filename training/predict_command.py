@@ -14,7 +14,7 @@ from features.sources import load_histories, parse_date
 from features.sources.context_closes import load_closes
 from serving.bundle import write_json
 from serving.predictor import Predictor
-from training.history_command import one_symbol
+from training.data.history_command import one_symbol
 from training.promotion import load_champion
 from training.settings import Places
 from training.words import read_out

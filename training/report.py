@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +11,26 @@ import numpy.typing as npt
 from features.bars import FloatArray
 from features.regimes import REGIMES
 from training.dataset import Dataset
-from training.evaluation import scores, switches_per_year
+from training.evaluation import (
+    Answers,
+    Difference,
+    Score,
+    difference,
+    score,
+    set_coverage,
+    skill,
+    spell_bootstrap,
+)
 from training.excursion import Excursions, coverage
 from training.models.baselines import CountedAnswers, last_confirmed_label, moving_average_rule
 from training.walk_forward import Walk
 
 __all__ = ["Report", "evaluate"]
+
+MODEL = "model"
+CLIMATOLOGY, PERSISTENCE, RULE = "climatology", "last_confirmed_label", "moving_average_rule"
+IN_MANIFEST = ("log_loss", "macro_f1", "ece")
+BY_PART = ("log_loss", "macro_f1", "f1_relief_rally")
 
 
 @dataclass(frozen=True)
@@ -24,82 +39,128 @@ class Report:
 
     Attributes
     ----------
-    models : dict of str to dict
-        Scores of ``model``, ``logistic_base`` and each baseline, pooled over folds and symbols.
-    symbols : dict of str to dict
-        Scores of the model by symbol.
-    folds : dict of str to dict
-        Scores of the model by fold.
-    spells : int
-        Independent hindsight spells in the scored rows: how much evidence there is.
-    true_switches : float
-        Switches a year of the hindsight labels.
+    scores : dict of str to Score
+        Of ``model``, ``base`` and each baseline, all on the same rows.
+    differences : dict of str to Difference
+        Log loss of the model less that of each of the others.
     excursion_coverage : dict of str to float
         Share of 7-day outcomes within the excursion at the survival level, by side.
+    set_coverage : dict of str to float
+        Coverage and size of the prediction sets, also over the worst quarter; see
+        :class:`training.evaluation.SetCoverage`.
     """
 
-    models: dict[str, dict[str, float]]
-    symbols: dict[str, dict[str, float]]
-    folds: dict[str, dict[str, float]]
-    spells: int
-    true_switches: float
+    scores: dict[str, Score]
+    differences: dict[str, Difference]
     excursion_coverage: dict[str, float]
+    set_coverage: dict[str, float]
+
+    @property
+    def score(self) -> Score:
+        """Of the model."""
+        return self.scores[MODEL]
+
+    @property
+    def models(self) -> dict[str, dict[str, float]]:
+        """Pooled scores, delays, switches and skill of each model; skill is against climatology."""
+        climatology, persistence = self.scores[CLIMATOLOGY].values, self.scores[PERSISTENCE].values
+        found = {}
+        for name, one in self.scores.items():
+            over = {f"{key}_over_persistence": v for key, v in skill(one.values, persistence).items()}
+            found[name] = {**one.values, **one.turns.metrics(), **skill(one.values, climatology), **over}
+        return found
+
+    @property
+    def symbols(self) -> dict[str, dict[str, float]]:
+        """Scores of the model by symbol."""
+        return self.score.by_symbol
+
+    @property
+    def folds(self) -> dict[str, dict[str, float]]:
+        """Scores of the model by half-year."""
+        return self.score.by_fold
+
+    @property
+    def years(self) -> dict[str, dict[str, float]]:
+        """Scores of the model by year."""
+        return self.score.by_year
+
+    @property
+    def spells(self) -> int:
+        """Independent hindsight spells in the scored rows: how much evidence there is."""
+        return self.score.spells
+
+    @property
+    def true_switches(self) -> float:
+        """Switches a year of the hindsight labels; NaN without two bars that follow each other."""
+        rate = self.score.turns.true_switches_per_year
+        return float("nan") if rate is None else rate
 
     def metrics(self) -> dict[str, float]:
-        """Flat names for MLflow and the manifest."""
-        flat = {f"oos/{name}": value for name, value in self.models["model"].items()}
-        for name, values in self.models.items():
-            if name != "model":
-                flat |= {f"baseline/{name}/{one}": values[one] for one in ("log_loss", "macro_f1", "ece")}
-        for name, values in self.symbols.items():
+        """Flat names for MLflow and the manifest; finite values only."""
+        models = self.models
+        flat = {f"oos/{name}": value for name, value in {**self.score.metrics(), **models[MODEL]}.items()}
+        for name, values in models.items():
+            if name != MODEL:
+                flat |= {f"baseline/{name}/{one}": values[one] for one in IN_MANIFEST}
+        for part, table in (("symbol", self.symbols), ("year", self.years)):
+            for name, values in table.items():
+                flat |= {f"{part}/{name}/{one}": values[one] for one in BY_PART}
+        for name, found in self.differences.items():
             flat |= {
-                f"symbol/{name}/{one}": values[one] for one in ("log_loss", "macro_f1", "f1_relief_rally")
+                f"difference/{name}/log_loss": found.interval.estimate,
+                f"difference/{name}/low": found.interval.low,
+                f"difference/{name}/high": found.interval.high,
+                f"difference/{name}/market_low": found.market.low,
+                f"difference/{name}/market_high": found.market.high,
+                f"difference/{name}/diebold_mariano_p": found.diebold_mariano.p_value,
             }
         flat |= {f"excursion/coverage_{side}": value for side, value in self.excursion_coverage.items()}
-        flat["oos/spells"] = float(self.spells)
+        flat |= {f"sets/{name}": value for name, value in self.set_coverage.items()}
         flat["truth/switches_per_year"] = self.true_switches
-        rule = self.models["moving_average_rule"]["log_loss"]
-        flat["oos/log_loss_over_rule"] = self.models["model"]["log_loss"] / rule
-        return flat
+        flat["oos/log_loss_over_rule"] = models[MODEL]["log_loss"] / models[RULE]["log_loss"]
+        return {name: float(value) for name, value in flat.items() if np.isfinite(value)}
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready form; what is not defined is ``None``."""
+        whole: dict[str, Any] = _plain(
+            {
+                "models": self.models,
+                "symbols": self.symbols,
+                "folds": self.folds,
+                "years": self.years,
+                "spells": self.spells,
+                "market_spells": self.score.market_spells,
+                "true_switches": self.true_switches,
+                "intervals": {name: asdict(one) for name, one in self.score.intervals.items()},
+                "market_intervals": {name: asdict(one) for name, one in self.score.market_intervals.items()},
+                "turns": asdict(self.score.turns),
+                "differences": {name: asdict(one) for name, one in self.differences.items()},
+                "excursion_coverage": self.excursion_coverage,
+                "set_coverage": self.set_coverage,
+            }
+        )
+        return whole
 
 
 def evaluate(dataset: Dataset, walk: Walk, excursions: Excursions) -> Report:
-    """Score the walk and the baselines."""
+    """Score the walk and the baselines.
+
+    Raises
+    ------
+    DataError
+        If no fold answered a labelled bar.
+    """
+    model = Answers(MODEL, walk.probabilities, np.where(walk.fold >= 0, walk.regime, -1))
+    others = [Answers.likeliest("base", _where_answered(walk.base_probabilities, walk))]
+    others += [Answers.likeliest(name, table) for name, table in _baselines(dataset, walk).items()]
+    bootstrap = spell_bootstrap(dataset, model)
     rows = walk.scored_rows(dataset)
-    y = dataset.y[rows]
-    answered = np.flatnonzero((walk.fold >= 0) & dataset.present)
-    labelled = answered[dataset.y[answered] >= 0]
-
-    def switches(regime: npt.NDArray[np.int64], where: npt.NDArray[np.intp]) -> float:
-        return switches_per_year(regime[where], dataset.symbol[where], dataset.time[where])
-
-    models: dict[str, dict[str, float]] = {}
-    models["model"] = scores(walk.probabilities[rows], y, walk.regime[rows])
-    models["model"]["switches_per_year"] = switches(walk.regime, answered)
-    entries: list[tuple[str, FloatArray]] = [("logistic_base", walk.base_probabilities)]
-    entries += [(name, table) for name, table in _baselines(dataset, walk).items()]
-    for name, table in entries:
-        best = np.full(len(table), -1, dtype=np.int64)
-        best[answered] = table[answered].argmax(axis=1)
-        models[name] = scores(table[rows], y)
-        models[name]["switches_per_year"] = switches(best, answered)
-    by_symbol = {}
-    for index, name in enumerate(dataset.symbols):
-        mine = rows[dataset.symbol[rows] == index]
-        if len(mine):
-            by_symbol[name] = scores(walk.probabilities[mine], dataset.y[mine], walk.regime[mine])
-            by_symbol[name]["spells"] = float(len(np.unique(dataset.spell[mine])))
-    by_fold = {}
-    for index, fold in enumerate(walk.folds):
-        mine = rows[walk.fold[rows] == index]
-        by_fold[fold.name] = scores(walk.probabilities[mine], dataset.y[mine], walk.regime[mine])
     return Report(
-        models=models,
-        symbols=by_symbol,
-        folds=by_fold,
-        spells=len(np.unique(dataset.spell[rows])),
-        true_switches=switches(dataset.y.astype(np.int64), labelled),
-        excursion_coverage=_coverage(walk, excursions, answered),
+        scores={one.name: score(dataset, one, bootstrap) for one in (model, *others)},
+        differences={one.name: difference(dataset, model, one) for one in others},
+        excursion_coverage=_coverage(walk, excursions, np.flatnonzero((walk.fold >= 0) & dataset.present)),
+        set_coverage=set_coverage(walk.sets[rows], dataset.y[rows], dataset.time[rows]).metrics(),
     )
 
 
@@ -113,9 +174,9 @@ def _baselines(dataset: Dataset, walk: Walk) -> dict[str, FloatArray]:
             dataset.time[mine], dataset.y[mine], dataset.confirmed_at.iloc[mine]
         )
     answers = {
-        "climatology": (np.zeros(len(dataset.y), dtype=np.int64), 1),
-        "last_confirmed_label": (last, len(REGIMES) + 1),
-        "moving_average_rule": (rule, len(REGIMES)),
+        CLIMATOLOGY: (np.zeros(len(dataset.y), dtype=np.int64), 1),
+        PERSISTENCE: (last, len(REGIMES) + 1),
+        RULE: (rule, len(REGIMES)),
     }
     tables = {name: np.full((len(dataset.y), len(REGIMES)), np.nan) for name in answers}
     for fold in walk.folds:
@@ -123,6 +184,10 @@ def _baselines(dataset: Dataset, walk: Walk) -> dict[str, FloatArray]:
             counted = CountedAnswers(answer[fold.train], dataset.y[fold.train], kinds)
             tables[name][fold.test] = counted.probabilities(answer[fold.test])
     return tables
+
+
+def _where_answered(probabilities: FloatArray, walk: Walk) -> FloatArray:
+    return np.where((walk.fold >= 0)[:, None], probabilities, np.nan)
 
 
 def _coverage(walk: Walk, excursions: Excursions, answered: npt.NDArray[np.intp]) -> dict[str, float]:
@@ -137,3 +202,12 @@ def _coverage(walk: Walk, excursions: Excursions, answered: npt.NDArray[np.intp]
         for side in total:
             total[side] += found[side] * len(rows)
     return {side: value / count if count else float("nan") for side, value in total.items()}
+
+
+def _plain(value: Any) -> Any:
+    """The same with ``None`` where a number is not finite: JSON has no other."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,6 +1,6 @@
 """Where things live: ``bearmode.toml``, then ``BEARMODE_*``, then options.
 
-The file's top level holds the fields below; its tables ``[serving]`` belong to the service.
+The file's top level holds the fields below; its tables ``[serving]`` and ``[gate]`` are read elsewhere.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class Places(BaseModel):
                 table = tomllib.loads(SETTINGS_FILE.read_text(encoding="utf-8"))
             except (OSError, tomllib.TOMLDecodeError) as error:
                 raise UsageError(f"{SETTINGS_FILE} is not readable: {error}") from error
-            table.pop("serving", None)
+            for other in ("serving", "gate"):
+                table.pop(other, None)
             values |= table
         for name in cls.model_fields:
             found = os.environ.get(f"BEARMODE_{name.upper()}")

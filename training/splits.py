@@ -1,9 +1,16 @@
-"""Walk-forward folds, purged by the moment a label was confirmed."""
+"""Walk-forward folds, purged by the moment a label was confirmed; and folds that leave a symbol out.
+
+Three axes say three things. ``time``: later half-years of the symbols that were learned from.
+``symbols``: a symbol that was not learned from, at hours that were: what carries over between symbols
+and nothing else, no forecast. ``both``: later half-years of a symbol that was not learned from.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +18,10 @@ import pandas as pd
 
 from features.errors import TrainingError
 
-__all__ = ["Block", "Fold", "WalkForward", "purged_blocks"]
+__all__ = ["AXES", "Axis", "Block", "Fold", "WalkForward", "along_axis", "purged_blocks"]
 
+Axis = Literal["time", "symbols", "both"]
+AXES: tuple[Axis, ...] = ("time", "symbols", "both")
 IndexArray = npt.NDArray[np.intp]
 
 
@@ -23,20 +32,27 @@ class Fold:
     Attributes
     ----------
     name : str
-        The half-year it is tested on, such as ``2022-01``.
+        The half-year it is tested on, such as ``2022-01``, and the symbol that is left out, if any.
     start, end : pandas.Timestamp
         Test span on bar closes, ``start`` included, ``end`` excluded.
+    cut : pandas.Timestamp
+        Everything that is learned was confirmed before it: ``start`` less the embargo, except along the
+        axis ``symbols``.
     train : ndarray of int
-        Rows that may be learned from: their label was confirmed before ``start`` less the embargo.
+        Rows that may be learned from.
     test : ndarray of int
         Rows inside the span, labelled or not.
+    unseen : int or None
+        Index of the symbol that is left out of ``train`` and alone in ``test``.
     """
 
     name: str
     start: pd.Timestamp
     end: pd.Timestamp
+    cut: pd.Timestamp
     train: IndexArray
     test: IndexArray
+    unseen: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +72,12 @@ class WalkForward:
     window_days : float or None
         Rolling: only rows of the last so many days before the start; ``None``: expanding.
 
+    Raises
+    ------
+    TrainingError
+        For an embargo below zero, which would let labels of the test span be learned from, or a window
+        that cannot hold the training days asked for.
+
     Examples
     --------
     >>> time = pd.date_range("2020-01-01", "2021-12-31", tz="UTC")
@@ -67,6 +89,21 @@ class WalkForward:
     embargo_days: float = 5.0
     min_train_days: float = 150.0
     window_days: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.embargo_days < float("inf"):
+            raise TrainingError(f"embargo of {self.embargo_days} days: expected 0 or more", code="bad_splits")
+        if not 0 < self.min_train_days < float("inf"):
+            raise TrainingError(
+                f"{self.min_train_days} days of training labels: expected more than 0", code="bad_splits"
+            )
+        if self.window_days is not None and not self.window_days > self.min_train_days:
+            raise TrainingError(
+                f"a rolling window of {self.window_days:g} days cannot hold the {self.min_train_days:g} days "
+                f"of labels that a fold needs",
+                code="bad_splits",
+                hint="use a longer window: confirmation and embargo take 25 to 50 days of it",
+            )
 
     def split(self, time: pd.DatetimeIndex, confirmed_at: pd.Series) -> list[Fold]:
         """Make the folds, oldest first.
@@ -105,7 +142,7 @@ class WalkForward:
             if span < self.min_train_days:
                 continue
             folds.append(
-                Fold(start.strftime("%Y-%m"), start, end, np.flatnonzero(known), np.flatnonzero(inside))
+                Fold(start.strftime("%Y-%m"), start, end, cut, np.flatnonzero(known), np.flatnonzero(inside))
             )
         if not folds:
             days = (time.max() - first) / pd.Timedelta(days=1)
@@ -115,6 +152,89 @@ class WalkForward:
                 hint="use a longer history or an earlier --since",
             )
         return folds
+
+
+def along_axis(
+    folds: Sequence[Fold],
+    axis: Axis,
+    *,
+    symbol: npt.NDArray[np.integer[Any]],
+    names: Sequence[str],
+    confirmed_at: pd.Series,
+) -> list[Fold]:
+    """Turn walk-forward folds into those of another axis, which test the very same rows.
+
+    Parameters
+    ----------
+    folds : sequence of Fold
+        Of :meth:`WalkForward.split`, oldest first.
+    axis : {"time", "symbols", "both"}
+        ``time`` gives the folds as they are. ``both`` gives a fold for each half-year and symbol: the
+        half-year's training rows without the symbol, its test rows of it alone. ``symbols`` gives a fold
+        for each symbol: all rows of the other symbols, whenever they were confirmed, and the tested rows
+        of this one.
+    symbol : ndarray of int, shape (n_rows,)
+        Index into ``names``.
+    names : sequence of str
+    confirmed_at : pandas.Series of length n_rows
+        As given to the split: NaT where a row may not be learned from.
+
+    Raises
+    ------
+    TrainingError
+        If the axis is not known, or a symbol is to be left out and no other is there to learn from.
+    """
+    if axis not in AXES:
+        raise TrainingError(f"axis {axis!r}, expected one of {', '.join(AXES)}", code="bad_splits")
+    if axis == "time":
+        return list(folds)
+    if len(names) < 2:
+        raise TrainingError(
+            f"axis {axis} leaves a symbol out, and there is only {', '.join(names) or 'none'}",
+            code="bad_splits",
+            hint="give two symbols or more",
+        )
+    if axis == "both":
+        found = [_without(fold, index, symbol, names) for fold in folds for index in range(len(names))]
+    else:
+        found = [_alone(folds, index, symbol, names, confirmed_at) for index in range(len(names))]
+    return [fold for fold in found if len(fold.test) and len(fold.train)]
+
+
+def _without(fold: Fold, index: int, symbol: npt.NDArray[np.integer[Any]], names: Sequence[str]) -> Fold:
+    """Leave one symbol out of what is learned and test it alone."""
+    return Fold(
+        name=f"{fold.name} {names[index]}",
+        start=fold.start,
+        end=fold.end,
+        cut=fold.cut,
+        train=fold.train[symbol[fold.train] != index],
+        test=fold.test[symbol[fold.test] == index],
+        unseen=index,
+    )
+
+
+def _alone(
+    folds: Sequence[Fold],
+    index: int,
+    symbol: npt.NDArray[np.integer[Any]],
+    names: Sequence[str],
+    confirmed_at: pd.Series,
+) -> Fold:
+    """Learn from all rows of the other symbols, test the rows that the walk tests of this one."""
+    known = pd.DatetimeIndex(confirmed_at)
+    train = np.flatnonzero(np.asarray(known.notna()) & (symbol != index))
+    tested = np.concatenate([fold.test for fold in folds])
+    last = known[train].max() if len(train) else folds[-1].end
+    return Fold(
+        name=names[index],
+        start=folds[0].start,
+        end=folds[-1].end,
+        cut=last + pd.Timedelta(milliseconds=1),
+        train=train,
+        test=np.sort(tested[symbol[tested] == index]),
+        unseen=index,
+    )
 
 
 @dataclass(frozen=True)

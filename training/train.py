@@ -11,18 +11,24 @@ from features.command_line import (
     IntervalOption,
     NoPromoteOption,
     PathOption,
+    SchedulerOption,
     SinceOption,
     SourceOption,
     StoreOption,
     SymbolsOption,
     UntilOption,
+    WorkersOption,
     run,
 )
-from features.sources import load_histories, parse_date, parse_symbols
+from features.sources import parse_date, parse_symbols
 from serving.bundle import write_json
+from training.compare.plan import Market
 from training.console import print_report
+from training.parallel.workforce import Workforce
 from training.pipeline import TrainResult, train
 from training.progress import step_progress
+from training.retrain_options import RecipeOption
+from training.retraining.request import read_recipe
 from training.settings import Places
 
 __all__ = ["main"]
@@ -40,20 +46,34 @@ def main(
     json: Annotated[
         Path | None, typer.Option("--json", help="Write the result for programs.", show_default=False)
     ] = None,
+    recipe: RecipeOption = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
 ) -> None:
     """Train on history, prove the model, register it, make it the champion."""
     places = Places.load(store=store)
+    start, end = parse_date(since, "since"), parse_date(until, "until")
+    place = Market(
+        source=source,
+        symbols=tuple(parse_symbols(symbols)),
+        path=None if path is None else path.absolute(),
+        store=places.store,
+        interval=interval,
+        since=start,
+        until=end,
+    )
+    workforce = Workforce(workers, scheduler, place)
     with step_progress() as progress:
-        histories = load_histories(
-            source,
-            parse_symbols(symbols),
-            path=path,
-            store=places.store,
-            interval=interval,
-            since=parse_date(since, "since"),
-            until=parse_date(until, "until"),
+        histories = place.load()
+        result = train(
+            histories,
+            places,
+            promote_it=not no_promote,
+            recipe=None if recipe is None else read_recipe(recipe),
+            origin={"source": source, "path": None if path is None else str(path.absolute())},
+            workforce=workforce,
+            progress=progress,
         )
-        result = train(histories, places, promote_it=not no_promote, progress=progress)
     show(result)
     if json is not None:
         write_json(json, result.as_dict())

@@ -14,8 +14,14 @@ __all__ = ["serve_ui"]
 
 
 def serve_ui(places: Places, port: int) -> None:
-    """Become MLflow's server, in the foreground; it ends as signals tell it."""
+    """Become MLflow's server, in the foreground; it ends as signals tell it.
+
+    Where ``MLFLOW_TRACKING_URI`` names a server, that one is named and none is started.
+    """
     tracker = open_tracker(places)
+    if places.tracking_uri.startswith(("http://", "https://")):
+        typer.echo(f"experiments on {places.tracking_uri}/#/experiments/{tracker.experiment_id}/runs")
+        return
     typer.echo(
         f"experiments on http://127.0.0.1:{port}/#/experiments/{tracker.experiment_id}/runs (end with Ctrl-C)"
     )

@@ -7,10 +7,8 @@ excursions come from out-of-fold answers inside those rows (purged cross-validat
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,40 +19,32 @@ from features.errors import TrainingError
 from features.regimes import REGIMES
 from serving.advice import AdviceParameters
 from serving.decision import DecisionParameters, decide
-from training.calibration import fit_temperature
-from training.dataset import Dataset, spell_weights
+from serving.drift import DriftParameters
+from serving.prediction_sets import prediction_sets
+from training.calibration import fit_strength, fit_temperature
+from training.conformal import Achieved, achieved_coverage, fit_sets
+from training.dataset import Dataset
 from training.decision_tuning import tune_decision
+from training.drift_reference import fit_drift
 from training.excursion import HORIZON_DAYS, Excursions, fit_advice, hindsight_excursions
-from training.models.boosted_logistic import BoostedLogistic, BoostingSettings, softmax
-from training.splits import Fold, WalkForward, purged_blocks
+from training.models.boosted_logistic import BoostedLogistic, softmax
+from training.out_of_fold import fit_out_of_fold
+from training.recipe import Recipe
+from training.splits import Fold
 
-__all__ = ["FittedModel", "Recipe", "Walk", "concatenated_excursions", "walk_forward"]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a training run does; logged as parameters.
-
-    Attributes
-    ----------
-    boosting : BoostingSettings
-    splits : WalkForward
-    spell_power : float
-        See :func:`training.dataset.spell_weights`.
-    smoothing_days : float
-        K of the decision, in days.
-    inner_blocks : int
-        Blocks of the cross-validation that temperature, decision and excursions come from.
-    min_symbol_days : float
-        A fold is walked once every symbol has so many days of training rows.
-    """
-
-    boosting: BoostingSettings
-    splits: WalkForward = field(default_factory=WalkForward)
-    spell_power: float = 0.25
-    smoothing_days: float = 2.0
-    inner_blocks: int = 4
-    min_symbol_days: float = 60.0
+__all__ = [
+    "FittedModel",
+    "Recipe",
+    "SetlessFit",
+    "Walk",
+    "concatenated_excursions",
+    "fit",
+    "fit_without_sets",
+    "last_sets",
+    "walk_forward",
+    "walkable",
+    "with_sets",
+]
 
 
 @dataclass(frozen=True)
@@ -65,8 +55,11 @@ class FittedModel:
     ----------
     model : BoostedLogistic
     temperature : float
+    strength : float
+        How much the trees count; 1 where the base is not a prior.
     decision : DecisionParameters
     advice : AdviceParameters
+    drift : DriftParameters
     trained_until : pandas.Timestamp
         Everything that was learned from was known before it.
     train : ndarray of int
@@ -75,14 +68,35 @@ class FittedModel:
 
     model: BoostedLogistic
     temperature: float
+    strength: float
     decision: DecisionParameters
     advice: AdviceParameters
+    drift: DriftParameters
     trained_until: pd.Timestamp
     train: npt.NDArray[np.intp]
 
     def probabilities(self, X: npt.NDArray[np.float32]) -> FloatArray:
         """Calibrated probabilities, shape (n_rows, 4)."""
         return softmax(self.model.log_odds(X) / self.temperature)
+
+
+@dataclass(frozen=True)
+class SetlessFit:
+    """A model without its prediction sets, which depend on what the sets of the fold before held.
+
+    Attributes
+    ----------
+    fitted : FittedModel
+        All else is in it.
+    rows : ndarray of int, shape (n_rows,)
+        Bars that the sets are fitted on.
+    probabilities : ndarray of shape (n_rows, 4)
+        Calibrated, of models that had not seen the bars.
+    """
+
+    fitted: FittedModel
+    rows: npt.NDArray[np.intp]
+    probabilities: FloatArray
 
 
 @dataclass
@@ -95,6 +109,8 @@ class Walk:
         Before the temperature; NaN where no fold answered.
     probabilities, base_probabilities : ndarray of shape (n_bars, 4)
         Calibrated, and those of the logistic base.
+    sets : ndarray of bool, shape (n_bars, 4)
+        Prediction sets; empty where no fold answered.
     regime : ndarray of int, shape (n_bars,)
         Decided as served; -1 where no fold answered.
     fold : ndarray of int, shape (n_bars,)
@@ -107,6 +123,7 @@ class Walk:
     base_log_odds: FloatArray
     probabilities: FloatArray
     base_probabilities: FloatArray
+    sets: npt.NDArray[np.bool_]
     regime: npt.NDArray[np.int64]
     fold: npt.NDArray[np.int64]
     folds: list[Fold] = field(default_factory=list)
@@ -121,6 +138,7 @@ class Walk:
             base_log_odds=np.full(shape, np.nan),
             probabilities=np.full(shape, np.nan),
             base_probabilities=np.full(shape, np.nan),
+            sets=np.zeros(shape, dtype=bool),
             regime=np.full(n_bars, -1, dtype=np.int64),
             fold=np.full(n_bars, -1, dtype=np.int64),
         )
@@ -142,7 +160,12 @@ def concatenated_excursions(dataset: Dataset) -> Excursions:
 
 
 def walk_forward(
-    dataset: Dataset, recipe: Recipe, excursions: Excursions, progress: Callable[[str], None]
+    dataset: Dataset,
+    recipe: Recipe,
+    excursions: Excursions,
+    progress: Callable[[str], None],
+    kept: Callable[[Fold, Walk], FittedModel | None] = lambda _fold, _walk: None,
+    fits: Callable[[str], SetlessFit] | None = None,
 ) -> Iterator[tuple[Fold, FittedModel, Walk]]:
     """Fit and answer fold after fold.
 
@@ -153,6 +176,11 @@ def walk_forward(
     excursions : Excursions
     progress : callable
         Told the name of each step.
+    kept : callable
+        Asked before each fold for a fit that was made before; it has then filled the fold's answers into
+        the walk.
+    fits : callable, optional
+        Asked by name for the fits of the folds that were not kept, in their order; made here otherwise.
 
     Yields
     ------
@@ -167,11 +195,20 @@ def walk_forward(
     walk = Walk.empty(len(dataset.y))
     for fold in walkable(dataset, recipe):
         progress(f"fold {fold.name}")
-        cut = fold.start - pd.Timedelta(days=recipe.splits.embargo_days)
-        fitted = fit(dataset, recipe, excursions, fold.train, cut)
+        found = kept(fold, walk)
+        if found is None:
+            former = last_sets(dataset, walk, fold.cut, fold.unseen)
+            if fits is None:
+                setless = fit_without_sets(dataset, recipe, excursions, fold.train, fold.cut)
+            else:
+                setless = fits(fold.name)
+            fitted = with_sets(dataset, setless, former)
+        else:
+            fitted = found
         walk.folds.append(fold)
         walk.models.append(fitted)
-        _answer(dataset, walk, fold, fitted)
+        if found is None:
+            _answer(dataset, walk, fold, fitted)
         yield fold, fitted, walk
 
 
@@ -212,6 +249,7 @@ def fit(
     excursions: Excursions,
     train: npt.NDArray[np.intp],
     cut: pd.Timestamp,
+    former: Achieved | None = None,
 ) -> FittedModel:
     """Fit one model, with all that its answers depend on, from what was known at ``cut``.
 
@@ -223,49 +261,96 @@ def fit(
     train : ndarray of int
         Rows to learn from; their labels were confirmed before ``cut``.
     cut : pandas.Timestamp
+    former : Achieved, optional
+        What the prediction sets of the model before this one held: see :func:`last_sets`.
     """
-    bars = len(dataset.y)
-    log_odds = np.full((bars, len(REGIMES)), np.nan)
-    regime = np.full(bars, -1, dtype=np.int64)
-    known = np.flatnonzero(np.asarray(dataset.confirmed_at < cut) & (dataset.y >= 0) & dataset.present)
-    blocks = purged_blocks(
-        dataset.time,
-        dataset.confirmed_at,
-        known,
-        blocks=recipe.inner_blocks,
-        embargo_days=recipe.splits.embargo_days,
-    )
-    inner = [np.intersect1d(block.train, train, assume_unique=True) for block in blocks]
-    pairs = [
-        (rows, block)
-        for rows, block in zip(inner, blocks, strict=True)
-        if len(np.unique(dataset.y[rows])) >= 2
-    ]
-    # One thread a model and one model a core: faster than many threads a model, and the same bits anywhere.
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        model, *others = pool.map(
-            lambda rows: _fit_model(dataset, recipe, rows), [train, *(r for r, _ in pairs)]
-        )
-    for one, (_, block) in zip(others, pairs, strict=True):
-        log_odds[block.test] = one.log_odds(dataset.X[block.test])
-    answered = known[np.isfinite(log_odds[known, 0])]
-    sampled = answered[dataset.sampled[answered]]
-    spells = len(np.unique(dataset.spell[sampled]))
-    temperature = fit_temperature(log_odds[sampled], dataset.y[sampled], spells)
+    return with_sets(dataset, fit_without_sets(dataset, recipe, excursions, train, cut), former)
+
+
+def fit_without_sets(
+    dataset: Dataset,
+    recipe: Recipe,
+    excursions: Excursions,
+    train: npt.NDArray[np.intp],
+    cut: pd.Timestamp,
+    *,
+    threads: int | None = None,
+) -> SetlessFit:
+    """Fit all that does not depend on the fold before; parameters as for :func:`fit`.
+
+    ``threads`` is how many models are fitted side by side, one for each core by default; the bits do not
+    depend on it.
+    """
+    found = fit_out_of_fold(dataset, recipe, train, cut, threads=threads)
+    inside = dataset.sampled[found.rows]
+    sampled = found.rows[inside]
+    y, spell = dataset.y[sampled], dataset.spell[sampled]
+    spells = len(np.unique(spell))
+    model, log_odds = found.model, found.log_odds
+    if recipe.boosting.prior:
+        base, trees = found.base_log_odds, found.log_odds - found.base_log_odds
+        temperature, strength = fit_strength(base[inside], trees[inside], y, spells)
+        model = model.weakened(strength, dataset.X[train])
+        log_odds = base + strength * trees
+    else:
+        temperature, strength = fit_temperature(log_odds[inside], y, spells), 1.0
+    probabilities = softmax(log_odds / temperature)
     per_day = dataset.histories[0].per_day
-    probabilities = softmax(log_odds[answered] / temperature)
     decision = tune_decision(
-        probabilities, dataset, answered, smoothing_bars=max(1, round(recipe.smoothing_days * per_day))
+        probabilities, dataset, found.rows, smoothing_bars=max(1, round(recipe.smoothing_days * per_day))
     )
-    regime[answered] = probabilities.argmax(axis=1)
+    regime = np.full(len(dataset.y), -1, dtype=np.int64)
+    regime[found.rows] = probabilities.argmax(axis=1)
     ended = np.asarray(dataset.time + pd.Timedelta(days=HORIZON_DAYS) < cut)
     advice = fit_advice(excursions, regime, ended, dataset.time, 7 * per_day)
-    return FittedModel(model, temperature, decision, advice, cut, train)
+    drift = fit_drift(dataset, train, blocks=recipe.inner_blocks, embargo_days=recipe.splits.embargo_days)
+    fitted = FittedModel(model, temperature, strength, decision, advice, drift, cut, train)
+    return SetlessFit(fitted, sampled, probabilities[inside])
 
 
-def _fit_model(dataset: Dataset, recipe: Recipe, rows: npt.NDArray[np.intp]) -> BoostedLogistic:
-    weight = spell_weights(dataset.y[rows], dataset.spell[rows], recipe.spell_power)
-    return BoostedLogistic(recipe.boosting).fit(dataset.X[rows], dataset.y[rows], weight)
+def with_sets(dataset: Dataset, setless: SetlessFit, former: Achieved | None = None) -> FittedModel:
+    """Complete a fit by its prediction sets.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    setless : SetlessFit
+    former : Achieved, optional
+        What the prediction sets of the model before this one held: see :func:`last_sets`.
+    """
+    fitted, rows = setless.fitted, setless.rows
+    age = np.asarray((fitted.trained_until - dataset.time[rows]) / pd.Timedelta(days=1), dtype=np.float64)
+    sets = fit_sets(setless.probabilities, dataset.y[rows], dataset.spell[rows], age, former)
+    return replace(fitted, decision=fitted.decision.model_copy(update={"sets": sets}))
+
+
+def last_sets(dataset: Dataset, walk: Walk, cut: pd.Timestamp, unseen: int | None = None) -> Achieved | None:
+    """What the prediction sets of the walk's last fold held, as far as it was known at ``cut``.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    walk : Walk
+    cut : pandas.Timestamp
+        Only labels confirmed before it count.
+    unseen : int, optional
+        Symbol that is left out: only folds that leave it out, too, are asked.
+
+    Returns
+    -------
+    Achieved or None
+        ``None`` where no fold before has a known label.
+    """
+    for fold, fitted in zip(reversed(walk.folds), reversed(walk.models), strict=True):
+        if fold.unseen != unseen or fold.start >= cut:
+            continue
+        known = dataset.usable[fold.test] & np.asarray(dataset.confirmed_at.iloc[fold.test] < cut)
+        rows = fold.test[known]
+        if not len(rows):
+            return None
+        parameters = fitted.decision.sets
+        return achieved_coverage(parameters, walk.sets[rows], dataset.y[rows], dataset.spell[rows])
+    return None
 
 
 def _answer(dataset: Dataset, walk: Walk, fold: Fold, fitted: FittedModel) -> None:
@@ -287,6 +372,7 @@ def _answer(dataset: Dataset, walk: Walk, fold: Fold, fitted: FittedModel) -> No
         walk.regime[test] = decide(padded, here, fitted.decision).regime
         walk.log_odds[test] = log_odds[-tail:]
         walk.probabilities[test] = p[-tail:]
+        walk.sets[test] = prediction_sets(p[-tail:], fitted.decision.sets)
         walk.base_log_odds[test] = fitted.model.base_log_odds(dataset.X[test])
         walk.base_probabilities[test] = softmax(walk.base_log_odds[test])
         walk.fold[test] = len(walk.folds) - 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from features.bars import Bars, FloatArray, positive_log
-from features.funding import rate_per_8h
-from features.open_interest import log_interest
-from features.rolling import lag
+from features.families.funding import rate_per_8h
+from features.families.open_interest import log_interest
+from features.rolling.windows import lag
 from features.signals.declaration import Computed, Signal
 from features.signals.edges import EQUAL, PERCENTILE_DAYS, between, percentiles, state_of
 

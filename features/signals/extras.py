@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from features.bars import Bars, FloatArray, divide, positive_log
-from features.rolling import lag
+from features.rolling.windows import lag
 from features.signals.declaration import Computed, Signal
 from features.signals.edges import EQUAL, PERCENTILE_DAYS, between, percentiles
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.errors import DataError
-from features.liquidation_levels import SIGN, DailyMaps, cells_of
-from features.liquidation_model import DEFAULT_MODEL, LiquidationModel
+from features.families.liquidation_levels import SIGN, DailyMaps, cells_of
+from features.families.liquidation_model import DEFAULT_MODEL, LiquidationModel
 from features.raw import RawMarket
 from features.sources.simulated_path import random_stream
 

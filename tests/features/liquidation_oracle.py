@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from histories import FloatArray
 
+from features.families.liquidation_model import LiquidationModel
 from features.history import History
-from features.liquidation_model import LiquidationModel
 
 __all__ = ["Oracle", "oracle"]
 

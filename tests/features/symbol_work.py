@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from features.errors import DataError
-from features.outcomes import Tell
+from features.parallel.outcomes import Tell
 
 __all__ = [
     "die",

@@ -20,7 +20,7 @@ from features.catalog import CATALOG, feature_names
 from features.context import with_context
 from features.errors import BearmodeError, NothingUsableError, UsageError
 from features.history import History
-from features.outcomes import SymbolsFailedError
+from features.parallel.outcomes import SymbolsFailedError
 from features.parquet import appended_parquet
 from features.pipeline import feature_matrix
 from features.store import Store

@@ -17,7 +17,7 @@ from features.catalog import CATALOG, feature_names, longest_lookback, select
 from features.context import CONTEXT
 from features.declaration import GROUPS, Feature
 from features.errors import UsageError
-from features.funding import rate_per_8h
+from features.families.funding import rate_per_8h
 from features.history import REQUIRED_COLUMNS
 from features.pipeline import feature_matrix, feature_table
 from features.raw import INTERVALS, bars_per_day
@@ -27,6 +27,7 @@ FUNDING = {"funding_rate", "funding_interval_hours"}
 INPUTS = {
     "trend": PRICES,
     "exhaustion": PRICES,
+    "label_path": {"close"},
     "volatility": PRICES,
     "volume": PRICES | {"volume"},
     "funding": FUNDING | {"close"},
@@ -66,15 +67,15 @@ def test_a_declaration_is_whole(feature: Feature) -> None:
     assert len(set(feature.inputs)) == len(feature.inputs) > 0
     assert feature.unit
     assert feature.words
-    assert 0 <= feature.lookback_days <= 120
+    assert 0 <= feature.lookback_days <= 151
     assert re.search(r"bear|bull|ranging|range|relief rally|regime|none by itself", feature.tells)
     assert re.search(r"\(\d{4}\), |^trader practice: |^exchange page: |^index page: ", feature.source)
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
-def test_the_longest_look_back_is_at_most_120_days_and_one_bar(interval: str) -> None:
+def test_the_longest_look_back_is_at_most_151_days_and_one_bar(interval: str) -> None:
     per_day = bars_per_day(interval)
-    assert longest_lookback(CATALOG, per_day) == 120 * per_day + 1
+    assert longest_lookback(CATALOG, per_day) == 151 * per_day + 1
     assert longest_lookback(select(["efficiency_3d", "efficiency_10d"]), per_day) == 10 * per_day + 1
 
 
@@ -86,7 +87,7 @@ def test_the_schema_is_json_and_says_look_back_in_bars() -> None:
 
 
 def test_the_matrix_is_float32_contiguous_and_finite_or_nan() -> None:
-    made = rich_history(150 * 24, missing=(500,))
+    made = rich_history(155 * 24, missing=(500,))
     matrix = feature_matrix(made)
     assert (matrix.dtype, matrix.shape) == (np.dtype(np.float32), (len(made), len(CATALOG)))
     assert matrix.flags.c_contiguous
@@ -99,7 +100,7 @@ def test_the_matrix_is_float32_contiguous_and_finite_or_nan() -> None:
 
 
 def test_only_what_reads_an_optional_column_is_missing_without_them() -> None:
-    made = history(150 * 24)
+    made = history(155 * 24)
     made = replace(made, frame=made.frame.drop(columns=["lsr_global", "fear_greed"]))
     missing = {
         feature.name

@@ -11,12 +11,12 @@ import pytest
 from histories import FloatArray, raw_market
 from rich_histories import CONTEXT_COLUMNS, changed, rich_history
 
-from features.breadth import breadth_features
 from features.catalog import CATALOG, select
 from features.context import closes_of, with_context
 from features.declaration import Feature
+from features.families.breadth import breadth_features
+from features.families.leader import beside_leader_features, leader_features
 from features.history import History
-from features.leader import beside_leader_features, leader_features
 from features.pipeline import feature_matrix
 
 CROSS = tuple(feature for feature in CATALOG if feature.group == "cross_market")

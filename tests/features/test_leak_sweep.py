@@ -37,16 +37,16 @@ from rich_histories import (
 )
 
 from features.bars import Bars
-from features.breadth import breadth_features
 from features.catalog import CATALOG, select
 from features.declaration import Feature
+from features.families.breadth import breadth_features
+from features.families.liquidation_map import liquidation_features
 from features.history import History
-from features.liquidation_map import liquidation_features
 from features.pipeline import feature_matrix
 from features.raw import INTERVALS, bars_per_day
 
 ALL = (*features_only(CATALOG), *DECLARED)
-DAYS = {"1h": 150, "4h": 170, "1d": 330}
+DAYS = {"1h": 182, "4h": 200, "1d": 360}
 CUTS = 20 if LONG else 3
 ENDS = 25 if LONG else 3
 PRESENCE_ONLY = {

@@ -17,11 +17,11 @@ from liquidation_oracle import oracle
 from features.bars import Bars
 from features.declaration import Feature
 from features.errors import UsageError
+from features.families.liquidation_levels import cells_of
+from features.families.liquidation_map import liquidation_features, liquidation_heatmap, liquidation_map
+from features.families.liquidation_model import DEFAULT_MODEL, LiquidationModel
+from features.families.liquidation_walls import SideColumn, side_columns
 from features.history import History
-from features.liquidation_levels import cells_of
-from features.liquidation_map import liquidation_features, liquidation_heatmap, liquidation_map
-from features.liquidation_model import DEFAULT_MODEL, LiquidationModel
-from features.liquidation_walls import SideColumn, side_columns
 from features.raw import INTERVALS, bars_per_day
 from serving.margin import liquidation_price
 
@@ -38,7 +38,8 @@ def table(made: History, *, last: int | None = None) -> np.ndarray[tuple[int, ..
     rows = len(made) if last is None else last
     bars = Bars(made, last=last)
     with np.errstate(all="ignore"):
-        columns = [feature.compute(bars)[len(made) - rows :] for feature in FEATURES]
+        computed = [feature.compute(bars) for feature in FEATURES]
+    columns = [values[len(values) - rows :] for values in computed]
     return np.column_stack(columns).astype(np.float32)
 
 

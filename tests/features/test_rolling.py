@@ -11,7 +11,7 @@ from histories import LONG, FloatArray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.rolling import (
+from features.rolling.windows import (
     COVERAGE,
     lag,
     rolling_count,

@@ -10,7 +10,7 @@ from histories import LONG, FloatArray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.rolling_age import age_of_max, age_of_min, bars_since, bars_since_other_side
+from features.rolling.age import age_of_max, age_of_min, bars_since, bars_since_other_side
 
 EXAMPLES = settings(max_examples=400 if LONG else 60, deadline=None)
 few = st.sampled_from([0.0, 1.0, 2.0, -1.0, -3.0, math.nan])

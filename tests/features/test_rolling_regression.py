@@ -8,7 +8,7 @@ from histories import LONG, FloatArray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.rolling_regression import rolling_correlation, rolling_trend
+from features.rolling.regression import rolling_correlation, rolling_trend
 
 
 def walk(size: int, seed: int, missing: list[int] | None = None) -> FloatArray:

@@ -7,8 +7,8 @@ from histories import LONG, FloatArray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.rolling import rolling_max, rolling_mean
-from features.rolling_table import table_max, table_mean
+from features.rolling.table import table_max, table_mean
+from features.rolling.windows import rolling_max, rolling_mean
 
 
 @st.composite

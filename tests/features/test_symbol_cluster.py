@@ -19,11 +19,11 @@ import symbol_work as work
 from dask_cluster import Cluster, cluster
 from histories import raw_market
 
-from features import symbol_cluster
 from features.build import build_features
 from features.errors import BearmodeError, DataError, UsageError
+from features.parallel import symbol_cluster
+from features.parallel.symbol_tasks import each_symbol
 from features.store import Store
-from features.symbol_tasks import each_symbol
 
 NAMES = [f"SYM{number}" for number in range(9)]
 
@@ -175,7 +175,7 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 """
 OTHER = """
-from features import cluster_work
+from features.parallel import cluster_work
 found = cluster_work.versions() | {"numpy": "1.0"}
 cluster_work.versions = lambda: found
 """

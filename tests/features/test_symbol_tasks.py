@@ -20,8 +20,8 @@ from histories import LONG
 
 from features import errors
 from features.errors import BearmodeError, DataError, UsageError
-from features.outcomes import Outcome, Steps
-from features.symbol_tasks import Task, default_workers, each_symbol
+from features.parallel.outcomes import Outcome, Steps
+from features.parallel.symbol_tasks import Task, default_workers, each_symbol
 
 NAMES = [f"SYM{number}" for number in range(9)]
 
@@ -165,7 +165,7 @@ import sys
 from functools import partial
 from pathlib import Path
 import symbol_work
-from features.symbol_tasks import each_symbol
+from features.parallel.symbol_tasks import each_symbol
 if __name__ == "__main__":
     list(each_symbol(partial(symbol_work.hold, folder=Path(sys.argv[1])), ["AAA", "BBB"], workers=2))
 """

@@ -41,6 +41,7 @@ ANSWER: dict[str, Any] = {
     "regime": "bear",
     "since": "2024-01-01T00:00:00Z",
     "since_at_least": False,
+    "flips": [],
     "probabilities": {"bear": 0.7, "ranging": 0.1, "relief_rally": 0.1, "bull": 0.1},
     "prediction_set": ["bear"],
     "advice": {
@@ -72,11 +73,13 @@ ANSWER: dict[str, Any] = {
     "agreeing": 0,
     "available": 0,
     "effective_signals": None,
+    "novelty": None,
     "degraded": [],
     "model": {
         "version": "fake",
         "run_id": None,
         "trained_until": "2023-12-31T00:00:00Z",
+        "age_days": 1.0,
         "state": "fresh",
         "data_source": "simulated",
     },

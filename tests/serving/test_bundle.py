@@ -24,6 +24,7 @@ from serving.bundle import (
 )
 from serving.predictor import Predictor
 from training.promotion import load_champion, promote
+from training.retraining.journal import Journal
 
 
 @pytest.fixture
@@ -106,16 +107,16 @@ def test_a_flipped_byte_of_the_manifest_is_refused_where_it_was_promoted(
         ),
         (lambda m: m.pop("temperature"), "does not fit the schema: Field required at temperature"),
         (lambda m: m.update(schema_version=99), "bundle schema is version 99"),
-        (lambda m: m.update(schema_version=1), "bundle schema is version 1, this bearmode reads 2"),
+        (lambda m: m.update(schema_version=1), "bundle schema is version 1, this bearmode reads 4"),
         (lambda m: m.update(window_bars=600), "window has 600 bars, the signals look back over 655"),
         (lambda m: m["classes"].reverse(), "expected"),
         (lambda m: m.update(label_version="other"), "by labels other"),
         (lambda m: m["features"][0].update(name="no_such"), "needs a feature that this bearmode lacks"),
         (lambda m: m["features"][0].update(lookback_bars=3), "was declared otherwise"),
-        (lambda m: m["features"].pop(), r"model.onnx maps .*63.*, the manifest says .*62"),
+        (lambda m: m["features"].pop(), r"drift describes \d+ features, the model reads \d+"),
         (lambda m: m["features"].reverse(), "golden"),
         (lambda m: m["files"].pop("golden.json"), "golden.json has SHA-256"),
-        (lambda m: m["decision"].update(set_level=1.0), "golden window"),
+        (lambda m: m["decision"]["sets"].update(thresholds=[1.0] * 4), "golden window"),
         (lambda m: m["training"].update(trained_until="2020-01-01T00:00:00Z"), "golden window"),
         (lambda m: m["advice"].update(survival_level=0.9), "golden window"),
         (lambda m: m.update(data_source="files"), "golden window"),
@@ -262,13 +263,28 @@ def test_champion_and_previous(trained: Trained, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no model has been promoted") as none:
         champion_folder(tmp_path)
     assert none.value.code == "no_champion"
-    first, second = "a" * 64, "b" * 64
+    hashes = [hashlib.sha256(content).hexdigest() for content in (b"{}", b"[]")]
+    for content, found in zip((b"{}", b"[]"), hashes, strict=True):
+        (tmp_path / found[:12]).mkdir()
+        (tmp_path / found[:12] / "manifest.json").write_bytes(content)
+    first, second = hashes
     assert promote(tmp_path, first).previous is None
-    assert promote(tmp_path, second).previous == "a" * 12
-    assert promote(tmp_path, second).previous == "a" * 12  # again: the one before stays known
-    found = champion(tmp_path)
-    assert found == Champion(version="b" * 12, path="b" * 12, hash=second, previous="a" * 12)
-    assert champion_folder(tmp_path) == tmp_path / ("b" * 12)
+    assert promote(tmp_path, second).previous == first[:12]
+    assert promote(tmp_path, second).previous == first[:12]  # again: the one before stays known
+    expected = Champion(version=second[:12], path=second[:12], hash=second, previous=first[:12])
+    assert champion(tmp_path) == expected
+    assert champion_folder(tmp_path) == tmp_path / second[:12]
+    entries = Journal(tmp_path).entries()
+    assert [(entry["action"], entry["version"]) for entry in entries] == [
+        ("promotion", found[:12]) for found in (first, second, second)
+    ]
+    with pytest.raises(BundleError, match="cannot be read"):
+        promote(tmp_path, "c" * 64)
+    (tmp_path / first[:12] / "manifest.json").write_bytes(b"changed")
+    with pytest.raises(BundleError, match=f"expected {first[:12]}"):
+        promote(tmp_path, first)
+    assert champion(tmp_path) == expected
+    assert len(Journal(tmp_path).entries()) == 3
     (tmp_path / "champion.json").write_text('{"version": "x"}')
     with pytest.raises(BundleError, match="does not name a champion"):
         champion(tmp_path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import math
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,9 @@ from serving.margin import (
     MarginTier,
     Position,
     adverse_move_to_liquidation,
-    has_tiers,
+    bankruptcy_price,
+    effective_leverage,
+    leverage_at,
     leverage_that_survives,
     liquidation_in_tiers,
     liquidation_price,
@@ -21,7 +23,6 @@ from serving.margin import (
     margin_needed,
     tier_for,
     tiers,
-    tiers_as_of,
 )
 
 SOURCED = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
@@ -32,48 +33,12 @@ rates = st.floats(0.001, 0.03)
 entries = st.floats(1e-4, 1e6)
 
 
-def test_shipped_tiers_are_those_with_a_source() -> None:
-    assert tiers_as_of() == "2024-10"
-    for symbol in ("BTCUSDT", "ETHUSDT"):
-        assert [(t.up_to, t.max_leverage, t.rate, t.amount) for t in tiers("binance", symbol) if t.known] == [
-            (50_000, 125, 0.004, 0),
-            (600_000, 100, 0.005, 50),
-            (3_000_000, 75, 0.0065, 950),
-            (12_000_000, 50, 0.01, 11_450),
-        ]
-    assert [t[1:4] for t in tiers("binance", "SOLUSDT") if t.known] == [(20_000, 100, 0.005)]
-    assert not any(has_tiers("okx", symbol) for symbol in SOURCED)
-    assert has_tiers("binance", "SOLUSDT")
-    assert not has_tiers("binance", "DOGEUSDT")
-
-
-@pytest.mark.parametrize("symbol", [*SOURCED, "DOGEUSDT"])
-@pytest.mark.parametrize("exchange", ["binance", "okx"])
-def test_the_last_tier_is_the_assumption(exchange: Exchange, symbol: str) -> None:
-    last = tiers(exchange, symbol)[-1]
-    assert (last.rate, last.max_leverage, last.amount, last.known) == (0.03, 20, 0, False)
-    assert last.up_to == float("inf")
-
-
-@pytest.mark.parametrize("symbol", SOURCED)
-def test_amounts_follow_from_the_rates(symbol: str) -> None:
-    """The exchange's own recursion; it makes maintenance margin continuous at each edge."""
-    known = [tier for tier in tiers("binance", symbol) if tier.known]
-    amount = 0.0
-    for before, tier in pairwise(known):
-        amount += tier.floor * (tier.rate - before.rate)
-        assert tier.floor == before.up_to
-        assert tier.amount == pytest.approx(amount, abs=1e-6)
-        below = maintenance_margin("binance", symbol, tier.floor)
-        above = maintenance_margin("binance", symbol, tier.floor * (1 + 1e-12))
-        assert above == pytest.approx(below, rel=1e-9)
-
-
 def test_an_edge_belongs_to_the_tier_below() -> None:
     assert tier_for("binance", "BTCUSDT").rate == 0.004
     assert tier_for("binance", "BTCUSDT", 50_000).rate == 0.004
     assert tier_for("binance", "BTCUSDT", 50_001).rate == 0.005
-    assert not tier_for("binance", "BTCUSDT", 12_000_001).known
+    assert tier_for("binance", "BTCUSDT", 12_000_001).rate == 0.02
+    assert tier_for("binance", "BTCUSDT", 1e12).rate == 0.5  # beyond the last tier: the last one
     assert maintenance_margin("binance", "BTCUSDT", 100_000) == 450  # 100,000 x 0.5 % - 50
 
 
@@ -116,13 +81,28 @@ def test_the_tier_is_that_of_the_liquidation_price_not_of_the_entry() -> None:
     assert tier.rate == 0.004
 
 
+INCOMPLETE = (
+    MarginTier(0.0, 3_000_000, 75, 0.0065, 950, True),
+    MarginTier(3_000_000, 12_000_000, 50, 0.01, 11_450, True),
+    MarginTier(12_000_000, math.inf, 20, 0.03, 0, False),
+)
+
+
+@pytest.fixture
+def incomplete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that does not reach to the exchange's last tier."""
+    monkeypatch.setattr("serving.margin.tiers", lambda *_: INCOMPLETE)
+
+
+@pytest.mark.usefixtures("incomplete")
 def test_a_short_that_grows_beyond_the_sourced_tiers_ends_at_their_edge() -> None:
-    # 11.9 M at 30x: tier 4 alone would end at 12.18 M, the assumed 3 % at 11.94 M, below its floor
+    # 11.9 M at 30x: 1.0 % alone would end at 12.18 M, the assumed 3 % at 11.94 M, below its floor
     price, tier = liquidation_in_tiers("binance", "BTCUSDT", "short", 100.0, 30, 119_000)
     assert price * 119_000 == pytest.approx(12_000_000)
     assert not tier.known
 
 
+@pytest.mark.usefixtures("incomplete")
 def test_the_search_begins_at_the_entry() -> None:
     # a long of 11.9 M at 50x never comes to the tier above: (11.9 M x 0.98 - 11,450) / 0.99
     price, tier = liquidation_in_tiers("binance", "BTCUSDT", "long", 100.0, 50, 119_000)
@@ -133,6 +113,54 @@ def test_the_search_begins_at_the_entry() -> None:
     assert not tier.known
 
 
+def test_a_position_larger_than_the_last_tier_is_taken_by_that_one() -> None:
+    # 2,000 M short at 1x: 1,000 coins from 2 M; (2,000 M + 421,481,450 + 2,000 M) / (1,000 x 1.5)
+    price, tier = liquidation_in_tiers("binance", "BTCUSDT", "short", 2e6, 1, 1_000)
+    assert price == pytest.approx(2_947_654.3, abs=0.05)
+    assert tier.rate == 0.5
+
+
+def test_fees_and_funding_paid_come_out_of_the_margin() -> None:
+    # 0.5 BTC short from 40,000 at 5x, 200 paid: (4,000 - 200 + 20,000) / (0.5 x 1.004)
+    price, _ = liquidation_in_tiers("binance", "BTCUSDT", "short", 40_000, 5, 0.5, costs=200 / 20_000)
+    assert price == pytest.approx(47_410.3586, abs=1e-4)
+    # the long: (3,800 - 20,000) / (0.5 x (0.004 - 1))
+    price, _ = liquidation_in_tiers("binance", "BTCUSDT", "long", 40_000, 5, 0.5, costs=200 / 20_000)
+    assert price == pytest.approx(32_530.1205, abs=1e-4)
+    assert bankruptcy_price("short", 40_000, 5, costs=0.01) == pytest.approx(40_000 * 1.19)
+    assert bankruptcy_price("long", 40_000, 5, costs=0.01) == pytest.approx(40_000 * 0.81)
+    assert effective_leverage(22_000, 2_000) == 11
+    assert effective_leverage(22_000, 0) == math.inf
+
+
+@given(sides, entries, leverages, rates, st.floats(-0.02, 0.02))
+def test_price_and_leverage_are_inverse(
+    side: Position, entry: float, leverage: float, rate: float, costs: float
+) -> None:
+    """Also with costs, and bankruptcy always comes after liquidation."""
+    price = liquidation_price(side, entry, leverage, rate, costs=costs)
+    assert leverage_at(side, entry, price, rate, costs=costs) == pytest.approx(leverage, rel=1e-9)
+    bankrupt = bankruptcy_price(side, entry, leverage, costs)
+    if bankrupt > 0:
+        assert price < bankrupt if side == "short" else price > bankrupt
+    dearer = liquidation_price(side, entry, leverage, rate, costs=costs + 0.001)
+    assert dearer < price if side == "short" else dearer > price
+
+
+@given(sides, st.floats(0, 0.9), rates, st.floats(0, 0.02), st.floats(0.9, 1.1))
+def test_a_worse_average_entry_needs_more_margin(
+    side: Position, excursion: float, rate: float, costs: float, entry: float
+) -> None:
+    """And with what it needs the liquidation price is the excursion itself."""
+    needed = margin_needed(side, excursion, rate, costs, entry)
+    plain = margin_needed(side, excursion, rate, costs)
+    worse = entry < 1 if side == "short" else entry > 1
+    assert needed >= plain if worse else needed <= plain
+    if needed > 1e-3:
+        price = liquidation_price(side, entry, 1 / needed, rate, costs=costs)
+        assert price == pytest.approx(1 + excursion if side == "short" else 1 - excursion)
+
+
 @given(sides, entries, leverages, st.floats(10, 8e6))
 def test_at_liquidation_what_is_left_equals_the_maintenance_margin(
     side: Position, entry: float, leverage: float, notional: float
@@ -140,8 +168,6 @@ def test_at_liquidation_what_is_left_equals_the_maintenance_margin(
     quantity = notional / entry
     price, tier = liquidation_in_tiers("binance", "BTCUSDT", side, entry, leverage, quantity)
     there = quantity * price
-    if not tier.known or there > 12_000_000 * (1 - 1e-9):
-        return  # beyond the sourced tiers margin jumps
     left = notional / leverage + (1 if side == "long" else -1) * (there - notional)
     assert left == pytest.approx(maintenance_margin("binance", "BTCUSDT", there), abs=1e-7 * notional)
     assert tier.floor * (1 - 1e-9) <= there <= tier.up_to * (1 + 1e-9)
@@ -149,7 +175,7 @@ def test_at_liquidation_what_is_left_equals_the_maintenance_margin(
 
 @given(sides, entries, leverages, st.floats(1_000, 1e8))
 def test_no_earlier_price_liquidates(side: Position, entry: float, leverage: float, notional: float) -> None:
-    """Also across the jump into the assumed tier: all along the way more than the minimum is left."""
+    """All along the way more than the minimum is left."""
     quantity = notional / entry
     price, _ = liquidation_in_tiers("binance", "BTCUSDT", side, entry, leverage, quantity)
     sign = 1 if side == "long" else -1

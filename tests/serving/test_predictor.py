@@ -15,6 +15,7 @@ from small_training import GAP, small_histories
 
 from features.errors import DataError, HistoryError
 from features.history import History
+from features.regimes import REGIMES
 from serving.bundle import Bundle
 from serving.predictor import Predictor
 from serving.schemas import Answer, PredictRequest
@@ -268,6 +269,47 @@ def test_asking_twice_or_after_another_gives_the_same(
     assert ask(predictor, body) == before
 
 
+def test_an_answer_says_how_long_it_has_held_and_what_would_flip_it(predictor: Predictor, body: Body) -> None:
+    answer = ask(predictor, body)
+    assert sorted([answer.regime, *(one.to for one in answer.flips)]) == sorted(REGIMES)
+    needs = [one.needs for one in answer.flips]
+    assert needs == sorted(needs)
+    assert needs[0] >= 0
+    held = answer.as_of - answer.since
+    assert held <= predictor.manifest.decision.smoothing_bars * pd.Timedelta(hours=4)
+    assert any(f"{held / pd.Timedelta(days=1):.1f} days" in reason for reason in answer.reasons) or held < (
+        pd.Timedelta(days=1)
+    )
+    assert f"Nearest to taking over: {answer.flips[0].words}." in answer.reasons
+
+
+def test_a_wider_margin_is_farther_from_flipping_by_just_that(predictor: Predictor, body: Body) -> None:
+    slow = Predictor(Bundle(predictor.bundle.folder))
+    rule = slow.manifest.decision
+    wider = rule.model_copy(update={"margin": rule.margin + 0.1, "rally_margin": rule.rally_margin + 0.1})
+    slow.bundle.manifest = slow.manifest.model_copy(update={"decision": wider})
+    near, far = ask(predictor, body), ask(slow, body)
+    assert far.regime == near.regime  # or the comparison shows nothing
+    lacking = {one.to: one.lacking_cost for one in near.flips}
+    for one in far.flips:
+        assert one.lacking_cost == pytest.approx(lacking[one.to] + 0.1)
+
+
+def test_the_prediction_set_follows_the_thresholds_of_the_bundle(predictor: Predictor, body: Body) -> None:
+    other = Predictor(Bundle(predictor.bundle.folder))
+    sizes = []
+    for threshold in (0.0, 0.5, 1.0):
+        sets = predictor.manifest.decision.sets.model_copy(update={"thresholds": (threshold,) * 4})
+        decision = predictor.manifest.decision.model_copy(update={"sets": sets})
+        other.bundle.manifest = predictor.manifest.model_copy(update={"decision": decision})
+        answer = ask(other, body)
+        sizes.append(len(answer.prediction_set))
+        probabilities = [getattr(answer.probabilities, name) for name in answer.prediction_set]
+        assert "regime_lags" in answer.degraded or probabilities == sorted(probabilities, reverse=True)
+    assert sizes == sorted(sizes)
+    assert (sizes[0] <= 2, sizes[-1]) == (True, 4)
+
+
 @pytest.mark.parametrize("index", [0, 1])
 def test_a_replayed_row_is_the_answer_to_its_window(predictor: Predictor, index: int) -> None:
     """To the last bit, at sampled bars and at every bar around the holes."""
@@ -334,7 +376,8 @@ def test_a_number_is_a_number(body: Body, value: object) -> None:
 def test_a_regime_that_lags_behind_a_jump_stands_aside(predictor: Predictor, body: Body) -> None:
     """The answered regime is always in the prediction set; where it was added, leverage is 0 by name."""
     slow = Predictor(Bundle(predictor.bundle.folder))
-    decision = slow.manifest.decision.model_copy(update={"margin": 0.9, "set_level": 0.3})
+    narrow = slow.manifest.decision.sets.model_copy(update={"thresholds": (0.3,) * 4})
+    decision = slow.manifest.decision.model_copy(update={"margin": 1.2, "rally_margin": 1.2, "sets": narrow})
     slow.bundle.manifest = slow.manifest.model_copy(update={"decision": decision})
     lagged = 0
     for factor in (0.25, 0.4, 2.5, 4.0):

@@ -14,8 +14,10 @@ import pytest
 from features.history import History
 from features.sources import load_simulated
 from training.dataset import Dataset, build_dataset
+from training.evaluation import Answers, score, set_coverage
 from training.figures import confusion_figure, regime_figure, reliability_figure
 from training.pipeline import default_features
+from training.score_figures import delay_figure, parts_figure, set_coverage_figure
 
 pytestmark = pytest.mark.system
 
@@ -55,12 +57,37 @@ def test_regimes_over_price(dataset: Dataset, tmp_path: Path) -> None:
     assert "SIMBTC: regimes over price" in page
     assert re.search(r'<g class="hm"><image', page), "the ribbons are missing"
     assert page.count('class="legendtext"') == 4
+    several = {"model": regime, "moving_average_rule": np.where(regime >= 0, 3 - regime, -1)}
+    page = drawn(regime_figure(dataset, 0, several), tmp_path)
+    assert all(f">{name}<" in page for name in ("model", "moving average rule", "hindsight"))
 
 
-def test_reliability_and_confusion(dataset: Dataset, tmp_path: Path) -> None:
+def test_reliability_and_confusion(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     p = rng.dirichlet(np.ones(4), size=2000)
     y = np.array([rng.choice(4, p=row) for row in p])
-    assert drawn(reliability_figure(p, y), tmp_path).count('class="legendtext"') == 5
+    page = drawn(reliability_figure(p, y), tmp_path)
+    assert all(f">{name}: ECE 0.0" in page for name in ("bear", "ranging", "relief rally", "bull"))
+    assert page.count('class="trace scatter') == 8  # a curve and a diagonal for each class
+    assert page.count('class="trace bars') == 4
     page = drawn(confusion_figure(y, p.argmax(axis=1)), tmp_path)
     assert page.count('class="heatmap-label"') == 16 or len(re.findall(r"\d+%", page)) >= 16
+
+
+def test_delays_parts_and_sets(dataset: Dataset, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    late = np.roll(dataset.y, 5).clip(0)
+    p = 0.2 * rng.dirichlet(np.ones(4), size=len(late)) + 0.8 * np.eye(4)[late]
+    found = score(dataset, Answers("model", p, late.astype(np.int64)))
+    page = drawn(delay_figure(found.turns), tmp_path)
+    assert page.count('class="legendtext"') == sum(one.turns > 0 for one in found.turns.by_class.values())
+    assert "missed" in page
+    page = drawn(parts_figure(found), tmp_path)
+    assert page.count('class="trace bars') == 12
+    assert ">SIMBTC<" in page
+    rows = np.flatnonzero(dataset.usable)
+    page = drawn(
+        set_coverage_figure(set_coverage(p[rows] > 0.1, dataset.y[rows], dataset.time[rows]), 0.9), tmp_path
+    )
+    assert page.count('class="trace scatter') == 2
+    assert "Prediction sets over the last 90 days" in page

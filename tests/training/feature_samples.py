@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from small_training import small_histories
 
-from training.feature_sample import FeatureSample, sample_features
+from training.feature_study.feature_sample import FeatureSample, sample_features
 from training.pipeline import default_features
 
 __all__ = ["PageReader", "planted", "row_of", "small_sample"]

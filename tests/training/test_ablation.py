@@ -14,10 +14,10 @@ from features.catalog import CATALOG
 from features.declaration import GROUPS
 from features.default_set import DEFAULT_FEATURES
 from features.errors import TrainingError, UsageError
-from training.ablation import Ablated, Judge, ablate, run_ablation
-from training.ablation_fit import FoldRows, SharedFits, fold_rows
-from training.ablation_variants import BASE, DEFAULT, Variant, check_groups, plan_variants
 from training.dataset import Dataset
+from training.feature_study.ablation import Ablated, Judge, ablate, run_ablation
+from training.feature_study.ablation_fit import FoldRows, SharedFits, fold_rows
+from training.feature_study.ablation_variants import BASE, DEFAULT, Variant, check_groups, plan_variants
 from training.walk_forward import Walk
 
 RECIPE = small_recipe()
@@ -96,9 +96,10 @@ def test_a_model_without_the_columns_of_its_base_knows_the_shares_of_the_classes
     fits: SharedFits, default: Ablated
 ) -> None:
     group_of = {feature.name: feature.group for feature in fits.sample.features}
-    kept = tuple(name for name in DEFAULT_FEATURES if group_of[name] != "trend")
+    kept = tuple(name for name in DEFAULT_FEATURES if group_of[name] not in {"label_path", "trend"})
     assert not set(kept) & set(BASE_NAMES)
-    start = fits._linear_answers(())
+    assert fits._base_of(kept) == ((), False)
+    start = fits._linear_answers((), False)
     train, _ = fits._fits[0]
     assert np.exp(start[0][0][0]).sum() == pytest.approx(1.0, abs=0.01)
     assert len(start[0][0]) == len(train)
@@ -192,6 +193,6 @@ def test_groups_are_known_ones() -> None:
     assert check_groups(None) == tuple(GROUPS)
     with pytest.raises(UsageError, match="no such group of features: 'volum'") as error:
         check_groups(["volum", "trend"])
-    assert "trend, exhaustion" in str(error.value.hint)
+    assert "trend, label_path" in str(error.value.hint)
     with pytest.raises(UsageError, match="none was named"):
         check_groups([])

@@ -13,7 +13,7 @@ from audit_stores import HOSTILE, NOW, market, places_at, spoilt, store_with
 import bearmode
 from features.audit import CHECKS
 from features.errors import DataError, NothingUsableError, UsageError
-from training.audit_command import audit
+from training.data.audit_command import audit
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 from features.audit import LEDGER_KINDS
-from training.audit_document import audit_document
+from training.data.audit_document import audit_document
 
 
 def test_the_page_is_made_from_the_checks() -> None:
     page = Path(__file__).resolve().parents[2] / "docs" / "audit.md"
-    assert page.read_text(encoding="utf-8") == audit_document(), "run python -m training.audit_document"
+    assert page.read_text(encoding="utf-8") == audit_document(), "run python -m training.data.audit_document"
 
 
 def test_every_kind_of_the_gap_ledger_is_explained() -> None:

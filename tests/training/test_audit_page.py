@@ -14,9 +14,9 @@ from audit_stores import HOSTILE, NOW, START, market, spoilt
 from rich.console import Console
 
 from features.audit import CHECKS, LEDGER_KINDS, Audit, Coverage, Finding, audit_market
-from training.audit_lanes import axis_of, lanes_of, overview_lane, shade
-from training.audit_page import AuditedStore, by_kind, render_page, span_in_words
-from training.audit_tables import print_audits
+from training.data.audit_lanes import axis_of, lanes_of, overview_lane, shade
+from training.data.audit_page import AuditedStore, by_kind, render_page, span_in_words
+from training.data.audit_tables import print_audits
 
 VOID = {"meta", "rect", "br", "link", "input"}
 

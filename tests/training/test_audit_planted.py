@@ -15,7 +15,7 @@ from benchmarks.simulated_archive import SimulatedArchive
 from features.audit import Audit, audit_market
 from features.sources.archive import ArchiveSettings, fetch_symbol
 from features.store import Store
-from training.audit_command import audit
+from training.data.audit_command import audit
 
 NOW = pd.Timestamp(UNTIL, tz="UTC")
 

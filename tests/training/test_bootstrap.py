@@ -105,6 +105,36 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     assert 0.90 <= held / trials <= 0.98
 
 
+def test_symbols_that_move_together_need_blocks_of_the_market() -> None:
+    """Five symbols with one spell in common: counted apart they promise far more than they hold."""
+    trials, apart, together = 200, 0, 0
+    rng = np.random.default_rng(21)
+    market = np.tile(np.repeat(np.arange(40), 6), 5)
+    spell = market + 40 * np.repeat(np.arange(5), 240)
+    for _ in range(trials):
+        values = rng.normal(size=40)[market] + 0.3 * rng.normal(size=200)[spell] + rng.normal(size=1200)
+        seed = int(rng.integers(1 << 30))
+        one = BlockBootstrap(spell, draws=300, seed=seed).mean(values)
+        two = BlockBootstrap(market, draws=300, seed=seed).mean(values)
+        apart += one.low <= 0 <= one.high
+        together += two.low <= 0 <= two.high
+    assert apart / trials < 0.75
+    assert 0.88 <= together / trials <= 0.99
+
+
+def test_a_draw_without_a_class_does_not_count() -> None:
+    """Recall of a class that only one of three blocks has: draws without it say nothing of it."""
+    block = np.repeat(np.arange(3), 4)
+    values = np.column_stack((np.where(block == 0, [1, 1, 1, 0] * 3, 0), block == 0)).astype(float)
+
+    def recall(sums: FloatArray) -> FloatArray:
+        with np.errstate(invalid="ignore"):
+            return np.asarray(sums[:, 0] / sums[:, 1])
+
+    found = BlockBootstrap(block, draws=200).interval(values, recall)
+    assert (found.low, found.estimate, found.high) == (0.75, 0.75, 0.75)
+
+
 @settings(max_examples=300 if LONG else 30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 40))
 def test_neither_order_nor_names_of_blocks_matter(seed: int, blocks: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 from small_training import small_histories
 
 from features.errors import TrainingError
-from features.rolling import COVERAGE
+from features.rolling.windows import COVERAGE
 from training.dataset import Dataset
 from training.excursion import (
     HORIZON_DAYS,

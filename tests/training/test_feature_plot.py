@@ -18,7 +18,7 @@ from features.history import History
 from features.pipeline import feature_matrix
 from features.regimes import REGIMES, hindsight_regimes
 from features.sources.simulated import load_simulated
-from training.feature_plot import POINTS, feature_figure, main, plot_feature
+from training.feature_study.feature_plot import POINTS, feature_figure, main, plot_feature
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ from small_training import Trained, copy_places, small_histories, small_recipe
 
 from features.catalog import CATALOG
 from features.errors import NothingUsableError, TrainingError, UsageError
-from training.feature_findings import FeatureReport
-from training.feature_report import report_features
-from training.feature_report_command import feature_report
-from training.feature_report_tables import report_json
+from training.feature_study.feature_findings import FeatureReport
+from training.feature_study.feature_report import report_features
+from training.feature_study.feature_report_command import feature_report
+from training.feature_study.feature_report_tables import report_json
 from training.settings import Places
 from training.tracking import Tracker, open_tracker
 

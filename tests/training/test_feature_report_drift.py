@@ -14,8 +14,8 @@ from features.catalog import CATALOG
 from features.context import needs_context
 from features.history import History
 from features.pipeline import feature_matrix
-from training.feature_drift import FEW_ROWS, coverage, drift, population_stability
-from training.feature_sample import sample_features
+from training.feature_study.feature_drift import FEW_ROWS, coverage, drift, population_stability
+from training.feature_study.feature_sample import sample_features
 
 RNG = np.random.default_rng(6)
 

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from feature_samples import PageReader, planted, small_sample
 
-from training.ablation import Ablated, Ablation, Difference
-from training.ablation_variants import Variant
 from training.bootstrap import Interval
-from training.feature_drift import coverage, drift
-from training.feature_findings import FeatureReport
-from training.feature_pictures import bars_path, correlation_map, forest_of
-from training.feature_relations import relations, stability
-from training.feature_report_page import render_page, write_page
-from training.feature_report_tables import ablation_table, report_json, report_tables
-from training.feature_sample import FeatureSample
+from training.feature_study.ablation import Ablated, Ablation, Difference
+from training.feature_study.ablation_variants import Variant
+from training.feature_study.feature_drift import coverage, drift
+from training.feature_study.feature_findings import FeatureReport
+from training.feature_study.feature_pictures import bars_path, correlation_map, forest_of
+from training.feature_study.feature_relations import relations, stability
+from training.feature_study.feature_report_page import render_page, write_page
+from training.feature_study.feature_report_tables import ablation_table, report_json, report_tables
+from training.feature_study.feature_sample import FeatureSample
 
 HOSTILE = '<script>alert("x")</script> {{ 7*7 }} & more'
 NAN = float("nan")

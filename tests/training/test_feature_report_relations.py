@@ -9,7 +9,7 @@ from feature_samples import planted, row_of, small_sample
 from scipy.stats import spearmanr
 
 from features.regimes import REGIMES
-from training.feature_relations import clusters_of, correlation, relations, stability
+from training.feature_study.feature_relations import clusters_of, correlation, relations, stability
 
 RNG = np.random.default_rng(9)
 

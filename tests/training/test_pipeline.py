@@ -21,6 +21,7 @@ from features.errors import BearmodeError, NothingUsableError, TrainingError
 from features.history import History
 from training import packaging, pipeline
 from training.dataset import Dataset
+from training.making import publish
 from training.pipeline import TrainResult, require_classes, train
 from training.settings import Places
 from training.tracking import EXPERIMENT, MODEL, Tracker, open_tracker
@@ -104,7 +105,7 @@ def test_scores_stand_beside_every_baseline_on_the_same_rows(trained: Trained) -
     models = trained.result["report"]["models"]
     assert set(models) == {
         "model",
-        "logistic_base",
+        "base",
         "climatology",
         "last_confirmed_label",
         "moving_average_rule",
@@ -116,7 +117,7 @@ def test_scores_stand_beside_every_baseline_on_the_same_rows(trained: Trained) -
 
 
 def test_same_data_code_and_seed_give_the_same_bytes(trained: Trained, tmp_path: Path) -> None:
-    """Another place, another process state, another time of day: run.json alone differs."""
+    """Another place, another process state, another time of day: run.json and the journal alone differ."""
     places = copy_places(trained.places, tmp_path)
     before = snapshot(places.bundles)
     for path in [*places.bundles.glob("*.walk-forward"), places.bundles / trained.bundle.name]:
@@ -125,9 +126,9 @@ def test_same_data_code_and_seed_give_the_same_bytes(trained: Trained, tmp_path:
     assert again.hash == trained.result["hash"]
     assert again.run_id != trained.result["run_id"]
     after = snapshot(places.bundles)
-    assert set(after) == set(before)
+    assert set(after) - {".lock"} == set(before) - {".lock"}
     assert {name for name in after if after[name] != before[name]} <= {
-        name for name in after if name.endswith("run.json")
+        name for name in after if name.endswith(("run.json", "journal.jsonl"))
     }
     assert json.loads(after[f"{again.version}/run.json"])["run_id"] == again.run_id
 
@@ -149,7 +150,7 @@ def fail_registry(patch: pytest.MonkeyPatch) -> None:
 
 
 def fail_install(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(pipeline, "install", stop)
+    patch.setattr(publish, "install", stop)
 
 
 def fail_promotion(patch: pytest.MonkeyPatch) -> None:
@@ -184,7 +185,7 @@ def test_a_run_that_fails_leaves_champion_bundles_and_alias(
     assert not [run for run in runs(places) if run.info.status == "RUNNING"]
     assert mlflow.active_run() is None
     assert list((tmp_path / "temporary").iterdir()) == []
-    assert not list(places.bundles.glob(".*"))
+    assert {path.name for path in places.bundles.glob(".*")} <= {".lock", ".journal.lock"}
     if inject is fail_promotion:  # and the next run is not hindered
         result = quick(places)
         found = json.loads((places.bundles / "champion.json").read_text())
@@ -207,6 +208,17 @@ def test_two_places_in_one_process_stay_apart(trained: Trained, tmp_path: Path) 
         assert [name for name in names if name and name.startswith("in ")] == [
             f"in {places.mlruns.parent.name}"
         ]
+
+
+@pytest.mark.parametrize("uri", ["nonsense://host/x", "postgresql+nodriver://user:secret@127.0.0.1:9/x"])
+def test_a_tracking_store_that_cannot_be_used_is_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(BearmodeError, match="cannot be used") as refused:
+        open_tracker(new_places(tmp_path))
+    assert refused.value.code == "tracking_unreachable"
+    assert "secret" not in refused.value.message
 
 
 def cut(since: str | None, until: str | None) -> History:

@@ -174,15 +174,15 @@ def test_a_cut_history_has_the_rows_of_the_whole_one(walked: pd.DataFrame, train
     pd.testing.assert_frame_equal(part, whole)
 
 
-def sampled(history: History) -> list[int]:
+def sampled(history: History, window: int) -> list[int]:
     around = int((history.time < GAP).sum())
     return [
-        800,
+        window - 1,
         around - 1,
         around + 3,
         around + 4,
         len(history) - 1,
-        *range(900, 4000, 100 if LONG else 900),
+        *range(window + 33, 4000, 100 if LONG else 700),
     ]
 
 
@@ -197,7 +197,7 @@ def test_the_endpoint_answers_what_the_replay_says(
     checked = 0
     with serving(trained.bundle) as address, httpx.Client(base_url=address, trust_env=False) as client:
         for history in histories:
-            for end in sampled(history):
+            for end in sampled(history, predictor.manifest.window_bars):
                 row = frame[history.symbol, history.time[end]]
                 request = window_request(history.window(end, predictor.manifest.window_bars))
                 response = client.post("/v1/predict", json=request, timeout=30)

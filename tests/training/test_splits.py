@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from small_training import LONG
 
 from features.errors import TrainingError
-from training.splits import WalkForward, purged_blocks
+from training.splits import Fold, WalkForward, purged_blocks
 
 DAY = pd.Timedelta(days=1)
-EXAMPLES = 400 if LONG else 60
+EXAMPLES = 400 if LONG else 40
 
 
 @st.composite
@@ -36,30 +36,38 @@ def pooled_rows(draw: st.DrawFn) -> tuple[pd.DatetimeIndex, pd.Series]:
     return pd.DatetimeIndex(times), pd.Series(pd.DatetimeIndex(confirmed, tz="UTC"))
 
 
+def folds_of(walk: WalkForward, time: pd.DatetimeIndex, confirmed: pd.Series) -> list[Fold]:
+    try:
+        return walk.split(time, confirmed)
+    except TrainingError:
+        return []
+
+
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(
     rows=pooled_rows(),
     embargo=st.floats(0, 40),
     least=st.floats(30, 400),
-    window=st.none() | st.floats(200, 800),
+    window=st.none() | st.floats(10, 500),
 )
 def test_a_fold_learns_only_what_was_confirmed_before_it(
     rows: tuple[pd.DatetimeIndex, pd.Series], embargo: float, least: float, window: float | None
 ) -> None:
     time, confirmed = rows
+    if window is not None:
+        window += least
     walk = WalkForward(embargo_days=embargo, min_train_days=least, window_days=window)
-    try:
-        folds = walk.split(time, confirmed)
-    except TrainingError:
-        folds = []
+    folds = folds_of(walk, time, confirmed)
     for fold in folds:
-        cut = fold.start - embargo * DAY
+        cut = fold.start - pd.Timedelta(days=embargo)
+        assert fold.cut == cut
+        assert fold.unseen is None
         expected = [
             row
             for row in range(len(time))
             if pd.notna(confirmed[row])
             and confirmed[row] < cut
-            and (window is None or time[row] >= fold.start - window * DAY)
+            and (window is None or time[row] >= fold.start - pd.Timedelta(days=window))
         ]
         assert fold.train.tolist() == expected
         assert fold.test.tolist() == [row for row in range(len(time)) if fold.start <= time[row] < fold.end]
@@ -110,6 +118,36 @@ def test_too_little_history_says_how_much_is_needed() -> None:
         WalkForward().split(time, pd.Series(time + 30 * DAY))
     with pytest.raises(TrainingError, match="no label is confirmed"):
         WalkForward().split(time, pd.Series(pd.NaT, index=range(len(time)), dtype="datetime64[ms, UTC]"))
+
+
+@pytest.mark.parametrize("window", [None, 400.0])
+@pytest.mark.parametrize(("lag", "embargo"), [(30, 5.0), (60, 0.0), (21, 40.0)])
+def test_the_purge_takes_rows_away(lag: int, embargo: float, window: float | None) -> None:
+    """Labels known late: exactly the rows of the last days before the fold are gone, and they are many."""
+    time = pd.date_range("2019-01-01", "2022-12-31", freq="6h", tz="UTC")
+    walk = WalkForward(embargo_days=embargo, window_days=window)
+    for fold in walk.split(time, pd.Series(time + lag * DAY)):
+        before = np.flatnonzero(np.asarray(time < fold.start))
+        if window is not None:
+            before = before[np.asarray(time[before] >= fold.start - window * DAY)]
+        purged = np.setdiff1d(before, fold.train)
+        assert len(purged) == (lag + embargo) * 4
+        assert (purged == before[-len(purged) :]).all()
+
+
+@pytest.mark.parametrize(
+    ("settings_", "words"),
+    [
+        ({"embargo_days": -1.0}, "embargo of -1.0 days"),
+        ({"embargo_days": float("nan")}, "embargo of nan days"),
+        ({"min_train_days": 0.0}, "expected more than 0"),
+        ({"window_days": 100.0}, "cannot hold the 150 days"),
+        ({"window_days": float("nan")}, "cannot hold"),
+    ],
+)
+def test_splits_that_leak_or_cannot_be_are_refused(settings_: dict[str, float], words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        WalkForward(**settings_)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

@@ -14,7 +14,15 @@ from features.history import History
 from training.dataset import Dataset, build_dataset
 from training.excursion import Excursions
 from training.pipeline import default_features
-from training.walk_forward import FittedModel, Walk, concatenated_excursions, fit, walk_forward, walkable
+from training.walk_forward import (
+    FittedModel,
+    Walk,
+    concatenated_excursions,
+    fit,
+    last_sets,
+    walk_forward,
+    walkable,
+)
 
 RECIPE = small_recipe()
 
@@ -23,13 +31,16 @@ def fold_number(walk: Walk, name: str) -> int:
     return [fold.name for fold in walk.folds].index(name)
 
 
-def retrained(moment: pd.Timestamp, name: str) -> tuple[Dataset, FittedModel]:
+def retrained(walk: Walk, moment: pd.Timestamp, name: str) -> tuple[Dataset, FittedModel]:
     """One fold fitted on a market whose data after a moment are others."""
     histories = [History.from_raw(replaced_after(market, moment)) for market in small_markets()]
     dataset = build_dataset(histories, default_features())
     (fold,) = (one for one in walkable(dataset, RECIPE) if one.name == name)
     cut = fold.start - pd.Timedelta(days=RECIPE.splits.embargo_days)
-    return dataset, fit(dataset, RECIPE, concatenated_excursions(dataset), fold.train, cut)
+    index = fold_number(walk, name)
+    before = replace(walk, folds=walk.folds[:index], models=walk.models[:index])
+    former = last_sets(dataset, before, cut)  # the folds before are the same: each is tested by itself
+    return dataset, fit(dataset, RECIPE, concatenated_excursions(dataset), fold.train, cut, former)
 
 
 def equal(one: FittedModel, two: FittedModel) -> bool:
@@ -55,7 +66,7 @@ def test_other_data_after_the_cut_leave_the_fold_bit_identical(
     original = walk.models[fold_number(walk, name)]
     cut = original.trained_until
     assert cut == walk.folds[fold_number(walk, name)].start - pd.Timedelta(days=5)
-    other, fitted = retrained(cut, name)
+    other, fitted = retrained(walk, cut, name)
     later = np.asarray(dataset.time >= cut) & dataset.present
     for column in ("close", "funding_rate", "open_interest"):  # the data really are others
         old, new = (
@@ -83,6 +94,7 @@ def test_other_data_in_the_middle_of_a_test_span_leave_all_earlier_answers(
     assert len(early)
     assert np.array_equal(walk.probabilities[early], other.probabilities[early])
     assert np.array_equal(walk.regime[early], other.regime[early])
+    assert np.array_equal(walk.sets[early], other.sets[early])
     assert not np.array_equal(walk.probabilities[late], other.probabilities[late])
 
 
@@ -90,7 +102,7 @@ def test_other_data_before_the_cut_do_change_the_model(walk: Walk) -> None:
     """The comparison above can fail: a month before the cut everything that is fitted moves."""
     index = fold_number(walk, "2022-07")
     original = walk.models[index]
-    _, fitted = retrained(original.trained_until - pd.Timedelta(days=60), "2022-07")
+    _, fitted = retrained(walk, original.trained_until - pd.Timedelta(days=60), "2022-07")
     assert not equal(original, fitted)
     assert fitted.model.booster.model_to_string() != original.model.booster.model_to_string()
     assert fitted.temperature != original.temperature
@@ -136,3 +148,19 @@ def test_a_symbol_that_starts_late_delays_the_folds_and_is_named() -> None:
     assert error.value.hint == "use a longer history or leave out the symbols that start late"
     longer = replace(RECIPE, min_symbol_days=0.0)
     assert [fold.name for fold in walkable(build_dataset([first, later], default_features()), longer)]
+
+
+def test_a_symbol_that_is_left_out_of_training_is_left_out_of_all_beside_it(
+    walk: Walk, dataset: Dataset, excursions: Excursions
+) -> None:
+    """Other labels of it change neither model nor temperature, margins or sets."""
+    cut = walk.models[-1].trained_until
+    rows = walk.models[-1].train[dataset.symbol[walk.models[-1].train] == 0]
+    unseen = (dataset.symbol == 1) & (dataset.y >= 0)
+    other = replace(dataset, y=np.where(unseen, (dataset.y + 1) % 4, dataset.y).astype(np.int8))
+    alone = fit(dataset, RECIPE, excursions, rows, cut)
+    assert equal(alone, fit(other, RECIPE, excursions, rows, cut))
+    both = walk.models[-1].train
+    whole, changed = (fit(one, RECIPE, excursions, both, cut) for one in (dataset, other))
+    assert whole.temperature != changed.temperature
+    assert whole.decision != changed.decision

@@ -9,11 +9,31 @@ import pandas as pd
 from features.bars import Bars, FloatArray, divide
 from features.history import History
 from features.regimes import HALF_LIFE_DAYS, REGIMES, Regime
-from features.rolling import lag
+from features.rolling.windows import lag
+from training.models.boosted_logistic import ABSENT_LOG_ODDS
 
-__all__ = ["CountedAnswers", "last_confirmed_label", "moving_average_rule"]
+__all__ = ["CountedAnswers", "last_confirmed_label", "moving_average_rule", "shares_of"]
 
 PRIOR_WEIGHT = 5.0
+
+
+def shares_of(counts: FloatArray, y: npt.NDArray[np.int8]) -> FloatArray:
+    """Class shares from counts, drawn towards the prior: counts plus 5 x the prior, to 1.
+
+    A class that ``y`` lacks gets ``exp(-8)``, as the project's model gives it: a share of zero would
+    cost a rule everything on the first bar of it.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_kinds, 4)
+    y : ndarray of int, shape (n_rows,)
+        Classes of the training rows.
+    """
+    prior = np.bincount(y, minlength=len(REGIMES)) / len(y)
+    table = counts + PRIOR_WEIGHT * prior
+    table /= table.sum(axis=1, keepdims=True)
+    table[:, prior == 0] = np.exp(ABSENT_LOG_ODDS)
+    return np.asarray(table / table.sum(axis=1, keepdims=True))
 
 
 class CountedAnswers:
@@ -29,12 +49,9 @@ class CountedAnswers:
     """
 
     def __init__(self, answer: npt.NDArray[np.int64], y: npt.NDArray[np.int8], kinds: int) -> None:
-        classes = len(REGIMES)
-        counts = np.zeros((kinds, classes))
+        counts = np.zeros((kinds, len(REGIMES)))
         np.add.at(counts, (answer, y), 1.0)
-        prior = np.bincount(y, minlength=classes) / len(y)
-        table = counts + PRIOR_WEIGHT * prior
-        self.table: FloatArray = table / table.sum(axis=1, keepdims=True)
+        self.table: FloatArray = shares_of(counts, y)
 
     def probabilities(self, answer: npt.NDArray[np.int64]) -> FloatArray:
         """Probabilities of rows, shape (n_rows, 4)."""

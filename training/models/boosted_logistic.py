@@ -8,6 +8,7 @@ so memorises little - with some 300 independent spells, memory is the enemy.
 from __future__ import annotations
 
 import re
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +44,10 @@ class BoostingSettings:
     ----------
     base_columns : tuple of int
         Feature columns that the logistic model reads.
+    prior : bool
+        The base columns are log shares of the four regimes, in class order, and are the base as they
+        are: nothing is fitted to them but the temperature, and the trees count only as much as
+        out-of-fold answers allow (:func:`training.calibration.fit_strength`).
     C : float
         Inverse strength of its penalty.
     rounds, learning_rate, leaves, min_rows, penalty, column_share : number
@@ -51,6 +56,7 @@ class BoostingSettings:
     """
 
     base_columns: tuple[int, ...]
+    prior: bool = False
     C: float = 0.03
     rounds: int = 120
     learning_rate: float = 0.03
@@ -125,20 +131,35 @@ class BoostedLogistic:
         TrainingError
             If there are fewer than two classes.
         """
-        self._fit_base(X, y, weight)
+        self.fit_base(X, y, weight)
         data = lgb.Dataset(X, y, weight=weight, init_score=self.base_log_odds(X), free_raw_data=True)
         booster = lgb.train(self.settings.boosting(), data, self.settings.rounds)
         self.booster = exact_in_single(booster, X, threads=self.settings.threads)
         return self
 
-    def _fit_base(self, X: Float32Array, y: npt.NDArray[np.int8], weight: FloatArray) -> None:
-        present = np.unique(y)
-        if len(present) < 2:
-            names = ", ".join(REGIMES[index] for index in present)
+    def fit_base(self, X: Float32Array, y: npt.NDArray[np.int8], weight: FloatArray) -> None:
+        """Fit what the trees start from; parameters and errors as for :meth:`fit`."""
+        if self.settings.prior:
+            self._take_prior(y, weight)
+        else:
+            self._fit_logistic(X, y, weight)
+
+    def _take_prior(self, y: npt.NDArray[np.int8], weight: FloatArray) -> None:
+        """Let the log shares be the base; where they are missing, the shares of the training rows."""
+        classes = len(REGIMES)
+        if len(self.settings.base_columns) != classes:
             raise TrainingError(
-                f"the training rows hold {len(present)} regime ({names or 'none'}), at least 2 are needed",
-                hint="use a longer history or more symbols",
+                f"a prior needs {classes} log shares, got {len(self.settings.base_columns)} columns",
+                code="bad_recipe",
             )
+        _require_two(y)
+        shares = np.bincount(y, weights=weight, minlength=classes) / weight.sum()
+        self.fill = np.log(np.maximum(shares, np.exp(-self.CLIP)))
+        self.mean, self.scale = np.zeros(classes), np.ones(classes)
+        self.weights, self.intercept = np.eye(classes), np.zeros(classes)
+
+    def _fit_logistic(self, X: Float32Array, y: npt.NDArray[np.int8], weight: FloatArray) -> None:
+        present = _require_two(y)
         columns = X[:, self.settings.base_columns].astype(np.float64)
         there = np.isfinite(columns)
         self.fill = np.array(
@@ -172,20 +193,53 @@ class BoostedLogistic:
         """Log-odds of the logistic base alone, shape (n_rows, 4)."""
         return self._scaled(X) @ self.weights + self.intercept
 
+    def weakened(self, strength: float, X: Float32Array) -> BoostedLogistic:
+        """The same model with its trees counting ``strength`` times, 0 to 1; exact in single precision.
+
+        Parameters
+        ----------
+        strength : float
+        X : ndarray of float32, shape (n_rows, n_features)
+            Rows to prove the rewriting on.
+        """
+        other = copy(self)
+        other.booster = exact_in_single(self.booster, X, threads=self.settings.threads, strength=strength)
+        return other
+
     def log_odds(self, X: Float32Array) -> FloatArray:
         """Log-odds of base and trees together, shape (n_rows, 4)."""
         trees = np.asarray(self.booster.predict(X, raw_score=True), dtype=np.float64)
         return self.base_log_odds(X) + trees
 
 
-def exact_in_single(booster: lgb.Booster, X: Float32Array, *, threads: int = 1) -> lgb.Booster:
+def _require_two(y: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """Classes of the training rows.
+
+    Raises
+    ------
+    TrainingError
+        If there are fewer than two.
+    """
+    present = np.unique(y)
+    if len(present) < 2:
+        names = ", ".join(REGIMES[index] for index in present)
+        raise TrainingError(
+            f"the training rows hold {len(present)} regime ({names or 'none'}), at least 2 are needed",
+            hint="use a longer history or more symbols",
+        )
+    return present
+
+
+def exact_in_single(
+    booster: lgb.Booster, X: Float32Array, *, threads: int = 1, strength: float = 1.0
+) -> lgb.Booster:
     """Rewrite a booster so that single precision loses nothing.
 
     Every threshold becomes the largest float32 not above it: for float32 ``x``, ``x <= t`` is
     ``x <= floor32(t)``, so no row goes another way, while a graph that rounds thresholds to the
     NEAREST float32 sends rows that lie on them elsewhere. Every leaf becomes the nearest multiple
     of 2**-20: float32 sums of those are exact in any order while they stay below 16. The rewritten
-    booster is the one that is evaluated.
+    booster is the one that is evaluated. ``strength`` multiplies the leaves before that.
 
     LightGBM keeps one number of threads for the whole process: while models are fitted side by side,
     a prediction that asks for another number than they do ends in a crash. Hence ``threads``.
@@ -207,7 +261,7 @@ def exact_in_single(booster: lgb.Booster, X: Float32Array, *, threads: int = 1) 
 
     def rounded(line: re.Match[str]) -> str:
         values = np.array([float(text) for text in line.group(2).split()])
-        coarse = np.round(values / LEAF_STEP) * LEAF_STEP
+        coarse = np.round(values * strength / LEAF_STEP) * LEAF_STEP
         largest.append(float(np.abs(coarse).max()))
         return line.group(1) + " ".join(repr(float(value)) for value in coarse)
 

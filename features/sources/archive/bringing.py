@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from features.outcomes import Tell
+from features.parallel.outcomes import Tell
 from features.sources.archive.bring_bars import bring_bars
 from features.sources.archive.bring_funding import bring_funding
 from features.sources.archive.bring_metrics import bring_metrics

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from features.errors import BearmodeError, LockedError, UsageError
-from features.outcomes import Tell
+from features.parallel.outcomes import Tell
 from features.raw import INTERVALS
 from features.sources.archive.layout import FIRST_KLINES, HOUR_MS, VENUE
 from features.sources.archive.notes import Span

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from features.errors import BearmodeError
-from features.outcomes import Tell
+from features.parallel.outcomes import Tell
 from features.raw import LedgerEntry
 from features.sources.archive.checksums import Notice, ask
 from features.sources.archive.client import ArchiveClient, FileFailedError

@@ -71,7 +71,7 @@ def run_command(line: list[str], most_bytes: int = 0, words: Path | None = None)
 def start() -> Start:
     """Start the command line in a fresh process, forked from one that has everything imported."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["test_fetch_killed", "training.fetch", "features.sources.archive"])
+    context.set_forkserver_preload(["test_fetch_killed", "training.data.fetch", "features.sources.archive"])
 
     def started(line: list[str], *more: object) -> BaseProcess:
         process = context.Process(target=run_command, args=(line, *more))

@@ -21,9 +21,9 @@ from features.history import History
 from features.raw import RawMarket
 from features.sources.simulated import simulate
 from features.store import Store
-from training.fetch import fetch
+from training.data.fetch import fetch
+from training.data.update import update
 from training.settings import Places
-from training.update import update
 
 BEGIN, PUBLISHED, END = "2024-03-28", "2024-06-18", "2024-06-30"
 NOW = pd.Timestamp("2024-06-20 10:20", tz="UTC").as_unit("ms")

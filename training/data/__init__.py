@@ -1,0 +1,1 @@
+"""The jobs around the store: fetch, update, audit, and a symbol's history as a file."""

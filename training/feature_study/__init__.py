@@ -1,0 +1,1 @@
+"""What each feature is worth: plots, coverage, drift, relations, and the ablation on the folds."""

@@ -1,0 +1,4 @@
+"""The loop around training: gate, promotion journal, rollback, pruning, backup.
+
+A challenger becomes champion only by what it showed on bars that it did not know.
+"""

@@ -1,0 +1,1 @@
+"""Settings of the model, searched for inside the rows that it may learn from."""
