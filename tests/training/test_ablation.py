@@ -68,7 +68,10 @@ def test_a_group_that_knows_the_regime_is_found_and_noise_is_not() -> None:
     rng = np.random.default_rng(2)
     sample = small_sample()
     told = sample.y + 0.1 * rng.normal(size=len(sample.y))
-    quick = replace(RECIPE, boosting=replace(RECIPE.boosting, learning_rate=0.3, column_share=1.0))
+    boosting = replace(
+        RECIPE.boosting, learning_rate=0.3, column_share=1.0, rounds=3 * RECIPE.boosting.rounds
+    )
+    quick = replace(RECIPE, boosting=boosting)
     more = planted({"told": told, "noise": rng.normal(size=len(sample.y))})
     # Not the first fold: it has never seen a bear market, and knowing the regime does not help it.
     fits = SharedFits(more, fold_rows(more, quick)[1:2], quick, BASE_NAMES)

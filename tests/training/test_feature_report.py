@@ -28,7 +28,9 @@ DEFAULT = ("return_5d", "return_20d", "return_60d", "funding_level_7d", "interes
 _NAMES = {*DEFAULT, "time_to_settlement", "settlement_interval"}
 FEW = tuple(feature for feature in CATALOG if feature.name in _NAMES)
 _SMALL = small_recipe(rounds=4)
-RECIPE = replace(_SMALL, inner_blocks=2, boosting=replace(_SMALL.boosting, base_columns=(0, 1, 2)))
+RECIPE = replace(
+    _SMALL, inner_blocks=2, boosting=replace(_SMALL.boosting, base_columns=(0, 1, 2), prior=False)
+)
 OPTIONS: dict[str, Any] = {
     "groups": ["calendar"],
     "draws": 50,
