@@ -14,7 +14,7 @@ from serving.schemas import PredictRequest
 if TYPE_CHECKING:
     from serving.predictor import Predictor
 
-__all__ = ["TOLERANCE", "comparable", "differences", "replay_golden"]
+__all__ = ["TOLERANCE", "comparable", "differences", "golden_requests", "replay_golden"]
 
 TOLERANCE = 1e-6
 """Largest difference of a probability between the machine that proved and the one that serves."""
@@ -57,6 +57,20 @@ def differences(expected: object, found: object, path: str = "") -> list[str]:
         close = math.isclose(expected, found, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
         return [] if close else [path]
     return [] if expected == found else [path]
+
+
+def golden_requests(golden: dict[str, Any]) -> list[PredictRequest]:
+    """The raw windows of ``golden.json``, as requests.
+
+    Raises
+    ------
+    BundleError
+        If one of them is none.
+    """
+    try:
+        return [PredictRequest.model_validate(window["request"]) for window in golden["windows"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError("golden.json does not hold windows") from error
 
 
 def replay_golden(predictor: Predictor) -> None:

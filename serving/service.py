@@ -21,7 +21,7 @@ from features.errors import BearmodeError, BundleError
 from serving.live_model import AnyPredictor, LiveModel
 from serving.openapi import described
 from serving.request_parsing import PredictRequestBody
-from serving.schemas import Answer
+from serving.schemas import Answer, PredictRequest
 from serving.settings import ServingSettings
 from serving.survival import SURVIVAL_ROUTE
 from serving.web import install
@@ -73,11 +73,21 @@ def open_live_model(settings: ServingSettings) -> LiveModel:
     """What a worker serves by its settings, loaded as far as it can be."""
     bundle = settings.bundle
     if bundle is None:
-        live = LiveModel(lambda: load_champion(settings.bundles), watched=settings.bundles / "champion.json")
+        load, watched = lambda: load_champion(settings.bundles), [settings.bundles / "champion.json"]
     else:
-        live = LiveModel(lambda: load_predictor(bundle), watched=bundle / "manifest.json", fixed=True)
+        names = ("manifest.json", "model.onnx", "golden.json")
+        load, watched = lambda: load_predictor(bundle), [bundle / name for name in names]
+    live = LiveModel(load, watched=watched, golden=golden_windows, least_agreement=settings.reload_agreement)
     live.refresh()
     return live
+
+
+def golden_windows(predictor: AnyPredictor) -> list[PredictRequest]:
+    """Windows of a predictor's own proof: what a new bundle is compared on beside recent requests."""
+    from serving.golden import golden_requests  # noqa: PLC0415
+
+    bundle = getattr(predictor, "bundle", None)
+    return [] if bundle is None else golden_requests(bundle.golden)
 
 
 class OurDocument:
@@ -184,6 +194,7 @@ class RegimeService:
         if path is not None:
             # On the wire NaN would become null with status 200: no advice is better than that.
             raise ArithmeticError(f"{path} of the answer for {request.symbol} is not finite")
+        self.live.recent.keep(request)
         return answer
 
 

@@ -7,13 +7,16 @@ Nothing is read when this module is imported, only when :meth:`ServingSettings.l
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -24,6 +27,8 @@ __all__ = ["SETTINGS_FILE", "ServingSettings"]
 
 SETTINGS_FILE = Path("bearmode.toml")
 """Read from the working directory, where it is there."""
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 
 
 def _serving_table(path: Path) -> dict[str, object]:
@@ -59,7 +64,7 @@ class ServingSettings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on; loopback unless told otherwise")
     port: int = Field(3000, ge=0, le=65_535, description="TCP port to listen on; 0 picks a free one")
     bundle: Path | None = Field(
-        None, description="serve this one bundle folder and watch nothing; otherwise the champion is served"
+        None, description="serve and follow this one bundle folder; otherwise the champion is served"
     )
     bundles: Path = Field(Path("bundles"), description="folder of the bundles, with champion.json in it")
     workers: int = Field(1, ge=1, le=64, description="worker processes; each holds the bundle, about 130 MB")
@@ -78,8 +83,57 @@ class ServingSettings(BaseSettings):
     )
     body_seconds: float = Field(15.0, gt=0, le=600, description="time a client has to send its body")
     reload_seconds: float = Field(
-        2.0, gt=0, le=3_600, description="how often champion.json is looked at for a new champion"
+        2.0, gt=0, le=3_600, description="how often champion.json, or the bundle folder, is looked at"
     )
+    reload_agreement: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of recent and golden windows on which a new bundle must name the same regime as "
+        "the one that serves; 0 only shows the share",
+    )
+    keys: Path = Field(
+        Path("keys.json"), description="file of API keys; where it is there, every request needs one"
+    )
+    allow_open: bool = Field(
+        False, description="answer other machines without keys, where something else keeps strangers out"
+    )
+    rate_per_minute: float = Field(
+        600.0, gt=0, le=1e6, description="requests a minute of a key that has no rate of its own"
+    )
+    rate_burst: float = Field(60.0, ge=1, le=1e6, description="of those, at once")
+    open_metrics: bool = Field(False, description="/metrics needs no key")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins whose pages may read answers, such as https://desk.example; none by default"
+    )
+    log_format: Literal["text", "json"] = Field("text", description="of the log on standard output")
+    prediction_log: Literal["off", "live", "all"] = Field(
+        "live",
+        description="which answers are kept for bearmode health: those from the store (live), those to "
+        "windows that clients sent as well (all), or none (off)",
+    )
+    prediction_log_dir: Path = Field(Path("predictions"), description="folder of the prediction log")
+    prediction_log_seconds: float = Field(
+        5.0, gt=0, le=3_600, description="how long an answer may wait in memory to be kept"
+    )
+    prediction_log_days: int = Field(
+        400, ge=1, le=36_500, description="days that are kept; a label is confirmed 20 to 34 days later"
+    )
+    health_report: Path | None = Field(
+        None, description="file of bearmode health --json whose numbers /metrics shows"
+    )
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        """A list, or text with commas; each an exact origin."""
+        parts = (
+            [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        )
+        for part in parts if isinstance(parts, list | tuple) else ():
+            if not _ORIGIN.fullmatch(str(part)):
+                raise ValueError(f"{part!r} is no origin, expected such as https://desk.example:8443")
+        return parts
 
     @classmethod
     def load(cls, **options: object) -> ServingSettings:

@@ -4,16 +4,18 @@ import os
 import threading
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from service_fixtures import FakePredictor, make_bundle
+from service_fixtures import FakePredictor, make_bundle, request_body
 
 from features.errors import BearmodeError, BundleError
-from serving import live_model
+from serving import live_model, reload_outcomes
 from serving.live_model import LiveModel
+from serving.schemas import Answer, PredictRequest
 
 
 def fixed(bundle: Path) -> LiveModel:
-    return LiveModel(lambda: FakePredictor.load(bundle), watched=bundle / "manifest.json", fixed=True)
+    return LiveModel(lambda: FakePredictor.load(bundle), watched=bundle / "manifest.json")
 
 
 def following(pointer: Path) -> LiveModel:
@@ -105,14 +107,19 @@ def test_nothing_is_loaded_twice_without_a_reason(tmp_path: Path, monkeypatch: p
     assert (len(loads), version(live)) == (3, "v")
 
 
-def test_a_fixed_bundle_that_is_loaded_is_not_looked_at_again(tmp_path: Path) -> None:
+def test_a_bundle_folder_is_followed_too(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "b")
     live = fixed(bundle)
     live.refresh()
-    (bundle / "manifest.json").write_text("v2")
+    (bundle / "manifest.json").write_text("broken")
     os.utime(bundle / "manifest.json", ns=(1, 1))
     live.refresh()
     assert version(live) == "v1"
+    assert live.error is not None
+    (bundle / "manifest.json").write_text("v2")
+    os.utime(bundle / "manifest.json", ns=(2, 2))
+    live.refresh()
+    assert (version(live), error(live)) == ("v2", None)
 
 
 def test_the_watcher_finds_a_new_champion_and_stops(tmp_path: Path) -> None:
@@ -130,3 +137,90 @@ def test_the_watcher_finds_a_new_champion_and_stops(tmp_path: Path) -> None:
     assert loaded.wait(10)
     live.stop()
     assert version(live) == "new"
+
+
+def test_what_became_of_each_load_is_told_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_model, "RETRY_SECONDS", 0.0)
+    for name in ("one", "broken"):
+        make_bundle(tmp_path / name, name)
+    pointer = tmp_path / "champion.json"
+    pointer.write_text("one")
+    live = following(pointer)
+    early: list[str] = []
+    live.reloads.observe(lambda outcome: early.append(outcome.outcome))
+    live.refresh()
+    point(pointer, "broken")
+    for _ in range(3):
+        live.refresh()
+    late: list[str] = []
+    live.reloads.observe(lambda outcome: late.append(outcome.outcome))
+    assert early == ["loaded", "refused", "refused", "refused"]
+    assert late == ["loaded", "refused"]
+    refused, loaded = live.describe()["reloads"]
+    assert (loaded["outcome"], loaded["version"], loaded["previous"]) == ("loaded", "one", None)
+    assert (refused["outcome"], refused["count"], refused["previous"]) == ("refused", 3, "one")
+    assert refused["error"]["message"] == "golden row 3 differs by 0.2"
+    assert refused["first_at"] <= refused["at"]
+
+
+def test_an_observer_that_fails_stops_no_reload(tmp_path: Path) -> None:
+    live = fixed(make_bundle(tmp_path / "b"))
+
+    def fail(_: object) -> None:
+        raise RuntimeError("no counter")
+
+    live.reloads.observe(fail)
+    live.refresh()
+    assert version(live) == "v1"
+
+
+def test_the_history_is_bounded(tmp_path: Path) -> None:
+    pointer = tmp_path / "champion.json"
+    live = following(pointer)
+    for number in range(reload_outcomes.KEPT + 5):
+        make_bundle(tmp_path / f"b{number}", f"v{number}")
+        point(pointer, f"b{number}")
+        live.refresh()
+    kept = live.describe()["reloads"]
+    assert len(kept) == reload_outcomes.KEPT
+    assert kept[0]["version"] == f"v{reload_outcomes.KEPT + 4}"
+
+
+def test_the_old_one_is_released_once_its_last_request_is_answered(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        make_bundle(tmp_path / name, name)
+    pointer = tmp_path / "champion.json"
+    pointer.write_text("one")
+    live = following(pointer)
+    live.refresh()
+    answering = live.predictor
+    assert answering is not None
+    point(pointer, "two")
+    live.refresh()
+    assert live.describe()["still_answering"] == ["one"]
+    del answering
+    assert live.describe()["still_answering"] == []
+
+
+def test_a_new_bundle_is_compared_before_it_takes_over(tmp_path: Path) -> None:
+    class Broken(FakePredictor):
+        def predict(self, request: PredictRequest, *, now: pd.Timestamp) -> Answer:  # noqa: ARG002
+            raise RuntimeError("secret")
+
+    answering: list[FakePredictor] = [FakePredictor("one"), Broken("two"), FakePredictor("three")]
+    pointer = tmp_path / "champion.json"
+    pointer.write_text("0")
+    live = LiveModel(lambda: answering[int(pointer.read_text())], watched=pointer)
+    live.refresh()
+    live.recent.keep(PredictRequest.model_validate(request_body()))
+    point(pointer, "1")
+    live.refresh()
+    assert version(live) == "one"
+    assert live.error is not None
+    assert live.error.code == "shadow_refused"
+    assert "secret" not in str(live.describe())
+    point(pointer, "2")
+    live.refresh()
+    assert version(live) == "three"
+    shadow = live.describe()["reloads"][0]["shadow"]
+    assert (shadow["windows"], shadow["agreement"], shadow["largest_probability_change"]) == (1, 1.0, 0.0)
