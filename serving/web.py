@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -44,12 +44,26 @@ _HELD_BYTES = 65_536
 logger = logging.getLogger("bearmode.web")
 
 
-def install(app: Starlette, **options: Any) -> Starlette:
-    """Put the layer into BentoML's application, options as of :class:`WebLayer`."""
+def install(
+    app: Starlette, *, outermost: Sequence[Middleware] = (), around: Sequence[Middleware] = (), **options: Any
+) -> Starlette:
+    """Put the layer into BentoML's application, options as of :class:`WebLayer`.
+
+    Parameters
+    ----------
+    app : Starlette
+    outermost : sequence of Middleware
+        What sees a request first, and every answer last.
+    around : sequence of Middleware
+        What stands between BentoML's metrics and the layer.
+    """
     stack = app.user_middleware
+    # Ours says more, in one line.
+    stack[:] = [entry for entry in stack if not (around and _name(entry) == "AccessLogMiddleware")]
     limits = [i for i, entry in enumerate(stack) if _name(entry) in _LIMITS]
-    stack.insert(min(limits, default=len(stack)), Middleware(WebLayer, **options))
-    stack.insert(0, Middleware(BoundedPaths))
+    place = min(limits, default=len(stack))
+    stack[place:place] = [*around, Middleware(WebLayer, **options)]
+    stack[:0] = [*outermost, Middleware(BoundedPaths)]
     return app
 
 
@@ -92,12 +106,15 @@ class WebLayer:
         Time for a body to arrive.
     not_ready : callable, optional
         Gives the error that a 503 without a reason is answered with.
+    admit : callable, optional
+        Raises where a request is not let in; asked before its body is read.
     """
 
     def __init__(
         self,
         app: App,
         *,
+        admit: Callable[[Scope, Headers], object] | None = None,
         body_limit: int = 4_000_000,
         body_seconds: float = 15.0,
         not_ready: Callable[[], BearmodeError] | None = None,
@@ -106,6 +123,7 @@ class WebLayer:
         self.body_limit = body_limit
         self.body_seconds = body_seconds
         self.not_ready = not_ready
+        self.admit = admit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -115,6 +133,8 @@ class WebLayer:
         headers = Headers(scope=scope)
         answer = _ShapedSend(scope, receive, send, _request_id(headers), self.not_ready)
         try:
+            if self.admit is not None:
+                self.admit(scope, headers)
             if _match(scope) is Match.FULL and scope["method"] in {"POST", "PUT", "PATCH"}:
                 check_headers(headers, self.body_limit)
                 body = await read_body(receive, headers, limit=self.body_limit, seconds=self.body_seconds)

@@ -55,6 +55,8 @@ class RequestRefusedError(BearmodeError):
     ) -> None:
         super().__init__(message, code=code or _BY_STATUS[status][0], field=field, hint=hint)
         self.status = status
+        self.headers: dict[str, str] = {}
+        """More headers of the answer, such as a ``Retry-After`` that is known."""
 
 
 def error_for_status(status: int) -> RequestRefusedError:
@@ -96,7 +98,7 @@ def error_response(error: BearmodeError) -> Response:
         orjson.dumps(_printable(content)),
         status_code=error.status,
         media_type="application/json",
-        headers={} if retry is None else {"Retry-After": str(retry)},
+        headers=({} if retry is None else {"Retry-After": str(retry)}) | getattr(error, "headers", {}),
     )
 
 
