@@ -24,6 +24,7 @@ from features.command_line import (
     WorkersOption,
     run,
 )
+from serving.keys_commands import app as key_commands
 from training.feature_study.feature_commands import app as feature_commands
 from training.retrain_options import DryRunOption, EveryOption, FreshOption, NoUpdateOption, RecipeOption
 
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 
 app.add_typer(feature_commands)
+app.add_typer(key_commands)
 
 OutOption = Annotated[Path, typer.Option("--out", help="Parquet file to write.")]
 JsonOption = Annotated[
@@ -639,7 +641,7 @@ def backtest(
 
 @app.command()
 def predict(
-    symbol: str,
+    symbols: Annotated[str, typer.Argument(help="One symbol, or several, comma-separated.")],
     store: StoreOption = None,
     source: SourceOption = None,
     path: PathOption = None,
@@ -647,13 +649,58 @@ def predict(
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="ISO time, UTC: answer as of then; now by default.")
     ] = None,
+    equity: Annotated[
+        float | None,
+        typer.Option("--equity", help="Of the account, quote currency: gives sizes.", show_default=False),
+    ] = None,
+    risk_per_trade: Annotated[
+        float | None,
+        typer.Option(
+            "--risk-per-trade", help="Share of equity at risk; 0.01 by default.", show_default=False
+        ),
+    ] = None,
+    leverage_cap: Annotated[
+        float | None, typer.Option("--leverage-cap", help="May only lower 5.", show_default=False)
+    ] = None,
+    exchange: Annotated[
+        str | None,
+        typer.Option("--exchange", help="binance (the default) or okx: margin rules.", show_default=False),
+    ] = None,
+    position: Annotated[
+        str | None,
+        typer.Option("--position", help="Open now: side:notional:entry:leverage[:paid].", show_default=False),
+    ] = None,
+    portfolio_risk: Annotated[
+        float | None,
+        typer.Option(
+            "--portfolio-risk",
+            help="Of several symbols: share of equity at risk in all; 0.04 by default.",
+            show_default=False,
+        ),
+    ] = None,
+    portfolio_gross: Annotated[
+        float | None,
+        typer.Option(
+            "--portfolio-gross", help="Positions in all over equity; 3 by default.", show_default=False
+        ),
+    ] = None,
+    portfolio_margin: Annotated[
+        float | None,
+        typer.Option(
+            "--portfolio-margin", help="Share of equity as margin; 0.5 by default.", show_default=False
+        ),
+    ] = None,
     json: JsonOption = None,
 ) -> None:
-    """Answer for a symbol's newest bar, without a server."""
+    """Answer for the newest bar, without a server; of several symbols what they add up to."""
+    from training.account_options import account_of, caps_of
     from training.predict_command import predict_command
     from training.settings import Places
 
-    predict_command(symbol, Places.load(store=store), source, path, bundle, as_of, json)
+    account = account_of(equity, risk_per_trade, leverage_cap, exchange, position)
+    caps = caps_of(portfolio_risk, portfolio_gross, portfolio_margin)
+    places = Places.load(store=store)
+    predict_command(symbols, places, source, path, bundle, as_of, json, account=account, caps=caps)
 
 
 @app.command()

@@ -13,16 +13,13 @@ from collections.abc import Mapping
 from math import isfinite, sqrt
 from typing import Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.bars import FloatArray
 from features.errors import DataError
-from serving.schemas import Advice
+from serving.schemas import Advice, Tranche
 
-__all__ = ["Holding", "Portfolio", "PortfolioCaps", "correlations_of", "portfolio_of"]
+__all__ = ["Holding", "Portfolio", "PortfolioCaps", "portfolio_of"]
 
-FEWEST_RETURNS = 20
 _ROUNDING = 1e-9
 
 
@@ -56,7 +53,11 @@ class Holding(BaseModel):
     wanted: float = Field(description="notional of its own advice")
     notional: float = Field(description="after the caps on the whole")
     margin: float
+    leverage: float
     risk: float = Field(description="lost at its stop, everything filled")
+    stop_price: float | None
+    target_price: float | None
+    tranches: list[Tranche] = Field(description="of its own advice, sizes after the caps on the whole")
 
 
 class Portfolio(BaseModel):
@@ -77,41 +78,6 @@ class Portfolio(BaseModel):
         description="(sum of risks)^2 over the squared risk of the whole: 1 for positions that move as one"
     )
     assumed_correlations: list[str] = Field(description="pairs whose correlation is not known")
-
-
-def correlations_of(closes: Mapping[str, FloatArray]) -> dict[tuple[str, str], float]:
-    """Correlations of log returns between symbols, from closes on one grid.
-
-    Parameters
-    ----------
-    closes : mapping of str to ndarray of shape (n_bars,)
-        Daily closes, oldest first, NaN where missing; equal length.
-
-    Returns
-    -------
-    dict of (str, str) to float
-        Each pair once, in sorted order; pairs with fewer than 20 returns in common, or that do not
-        move, are left out.
-
-    Raises
-    ------
-    DataError
-        If the lengths differ.
-    """
-    if len({len(one) for one in closes.values()}) > 1:
-        lengths = {name: len(one) for name, one in closes.items()}
-        raise DataError(f"closes have lengths {lengths}, expected one", code="unequal_closes", field="closes")
-    with np.errstate(all="ignore"):
-        returns = {name: np.diff(np.log(np.asarray(one, dtype=float))) for name, one in closes.items()}
-    found = {}
-    names = sorted(returns)
-    for number, first in enumerate(names):
-        for second in names[number + 1 :]:
-            there = np.isfinite(returns[first]) & np.isfinite(returns[second])
-            a, b = returns[first][there], returns[second][there]
-            if len(a) >= FEWEST_RETURNS and a.std() > 0 and b.std() > 0:
-                found[first, second] = float(np.clip(np.corrcoef(a, b)[0, 1], -1.0, 1.0))
-    return found
 
 
 def _checked(equity: float, correlations: Mapping[tuple[str, str], float]) -> None:
@@ -149,7 +115,11 @@ def _taken(advices: Mapping[str, Advice]) -> tuple[list[Holding], dict[str, str]
                 wanted=advice.notional,
                 notional=advice.notional,
                 margin=advice.margin,
+                leverage=advice.leverage,
                 risk=advice.notional * loss,
+                stop_price=advice.stop_price,
+                target_price=advice.target_price,
+                tranches=advice.tranches,
             )
         )
     return holdings, aside
@@ -172,6 +142,24 @@ def _joint_risk(
     return sqrt(max(0.0, total)), assumed
 
 
+def _scaled(holding: Holding, factor: float) -> Holding:
+    def part(value: float | None) -> float | None:
+        return None if value is None else value * factor
+
+    tranches = [
+        one.model_copy(update={"notional": part(one.notional), "quantity": part(one.quantity)})
+        for one in holding.tranches
+    ]
+    return holding.model_copy(
+        update={
+            "notional": holding.wanted * factor,
+            "margin": holding.margin * factor,
+            "risk": holding.risk * factor,
+            "tranches": tranches,
+        }
+    )
+
+
 def portfolio_of(
     advices: Mapping[str, Advice],
     equity: float,
@@ -187,7 +175,7 @@ def portfolio_of(
     equity : float
         Quote currency.
     correlations : mapping of (str, str) to float, optional
-        As from :func:`correlations_of`, either order.
+        As from :func:`serving.correlations.correlations_of`, either order.
     caps : PortfolioCaps, optional
 
     Raises
@@ -209,16 +197,7 @@ def portfolio_of(
     }
     tightest = max(used, key=lambda name: used[name])
     factor = 1 / used[tightest] if used[tightest] > 1 + _ROUNDING else 1.0
-    scaled = [
-        one.model_copy(
-            update={
-                "notional": one.wanted * factor,
-                "margin": one.margin * factor,
-                "risk": one.risk * factor,
-            }
-        )
-        for one in holdings
-    ]
+    scaled = [_scaled(one, factor) for one in holdings]
     short = sum(one.notional for one in scaled if one.side == "short")
     added = sum(one.risk for one in holdings)
     return Portfolio(

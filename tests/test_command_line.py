@@ -329,8 +329,12 @@ def test_predict_as_of_knows_nothing_later(run: Run, at_home: Trained, predictor
     history = small_histories()[0].between(None, pd.Timestamp("2022-08-01T12:00:01", tz="UTC"))
     moment = pd.Timestamp("2022-08-01T13:00", tz="UTC")
     assert Answer.model_validate_json(ended.out) == predictor.answer(history, as_of=moment)
-    several = run("predict", "SIMBTC,SIMETH")
-    assert (several.code, several.err.count("\n")) == (2, 1)
+    several = run("predict", "SIMBTC,SIMETH", "--as-of", "2022-08-01", "--equity", "1000")
+    assert several.code == 0, several.err
+    assert [one["symbol"] for one in json.loads(several.out)["answers"]] == ["SIMBTC", "SIMETH"]
+    for wrong in (("",), ("SIMBTC,SIMBTC",), ("SIMBTC", "--equity", "-1"), ("SIMBTC", "--exchange", "okx")):
+        refused = run("predict", *wrong)
+        assert (refused.code, refused.err.count("\n")) == (2, 1)
     early = run("predict", "SIMBTC", "--as-of", "2021-02-01")
     assert early.code == 1
     assert "this model needs" in early.err

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +13,7 @@ from pydantic import ValidationError
 from features.errors import DataError
 from features.regimes import Regime
 from serving.advice import AdviceParameters, MarketState, advise
-from serving.portfolio import PortfolioCaps, correlations_of, portfolio_of
+from serving.portfolio import PortfolioCaps, portfolio_of
 from serving.schemas import Account, Advice
 
 PARAMETERS = AdviceParameters(volatility_edges=[], excursion_short=[[2.5]] * 4, excursion_long=[[2.5]] * 4)
@@ -45,6 +44,13 @@ def test_four_shorts_that_move_as_one_are_one_bet() -> None:
     assert found.factor == pytest.approx(0.5)
     assert found.bound_by == "risk"
     assert [one.notional for one in found.holdings] == [pytest.approx(alone.notional / 2)] * 4
+    for one in found.holdings:
+        assert (one.leverage, one.stop_price) == (alone.leverage, alone.stop_price)
+        assert sum(part.notional or 0.0 for part in one.tranches) == pytest.approx(one.notional)
+        assert sum((part.quantity or 0.0) * (part.price or 0.0) for part in one.tranches) == pytest.approx(
+            one.notional
+        )
+        assert one.notional == pytest.approx(one.margin * one.leverage)
     assert found.risk == pytest.approx(400)
     assert found.net == pytest.approx(-2 * alone.notional)
     assert found.short_share == 1.0
@@ -87,23 +93,6 @@ def test_the_caps_hold_and_nothing_grows(
     assert found.gross == pytest.approx(sum(one.notional for one in found.holdings))
     assert set(found.aside) | {one.symbol for one in found.holdings} == set(NAMES)
     assert set(found.aside.values()) <= {"flat"}
-
-
-def test_correlations_from_closes() -> None:
-    rng = np.random.default_rng(3)
-    moves = rng.normal(size=(3, 60))
-    closes: dict[str, Any] = {
-        "A": np.exp(np.cumsum(moves[0]) / 50),
-        "B": np.exp(np.cumsum(0.8 * moves[0] + 0.6 * moves[1]) / 50),
-        "C": np.where(np.arange(60) < 45, np.nan, np.exp(np.cumsum(moves[2]) / 50)),
-        "D": np.ones(60),
-    }
-    found = correlations_of(closes)
-    assert set(found) == {("A", "B")}  # C has too few returns, D does not move
-    expected = np.corrcoef(np.diff(np.log(closes["A"])), np.diff(np.log(closes["B"])))[0, 1]
-    assert found["A", "B"] == pytest.approx(expected)
-    with pytest.raises(DataError, match="lengths"):
-        correlations_of({"A": np.ones(3), "B": np.ones(4)})
 
 
 def test_an_empty_portfolio_is_one() -> None:
