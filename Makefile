@@ -44,8 +44,11 @@ test-system: setup  ## what needs more than pip brings (installs Chromium where 
 bench: setup  ## every benchmark, printed
 	for name in labels_and_features window walk_forward store archive update_many many_symbols liquidation_map pandas_oracle board scale; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
-lock:  ## re-resolve requirements.lock (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" --output-file requirements.lock
+UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+
+lock:  ## re-resolve both locks: everything, and what a served image holds (needs uv)
+	$(UV_COMPILE) pyproject.toml --extra dev --output-file requirements.lock
+	$(UV_COMPILE) --group serving --constraint requirements.lock --output-file requirements-serving.lock
 
 clean:  ## remove what runs leave behind (data, runs, bundles stay)
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache
