@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from serving.survival import OnlineSource, SurvivalCell, SurvivalTable
+from serving.routes import ROUTES, GetRoute, Parameter
 
-__all__ = ["ErrorBody", "ErrorDetail", "described"]
+__all__ = ["ErrorBody", "ErrorDetail", "described", "documented_routes"]
 
 ERRORS = {
     "400": "not JSON",
@@ -27,6 +27,7 @@ ERRORS = {
 
 
 _OBJECT = {"type": "object"}
+_TEXT = {"type": "string"}
 
 
 class ErrorDetail(BaseModel):
@@ -57,9 +58,6 @@ def described(document: dict[str, Any]) -> dict[str, Any]:
         **components.get("schemas", {}),
         "ErrorBody": _schema(ErrorBody),
         "ErrorDetail": _schema(ErrorDetail),
-        "OnlineSource": _schema(OnlineSource),
-        "SurvivalCell": _schema(SurvivalCell),
-        "SurvivalTable": _schema(SurvivalTable),
     }
     paths = {path: dict(item) for path, item in document["paths"].items()}
     for item in paths.values():
@@ -67,20 +65,9 @@ def described(document: dict[str, Any]) -> dict[str, Any]:
             if isinstance(operation, dict) and method == "post":
                 kept = {str(k): v for k, v in operation["responses"].items() if str(k) == "200"}
                 item[method] = {**operation, "responses": {**kept, **_error_responses()}}
-    paths["/v1/model"] = {
-        "get": {
-            "summary": "What is served",
-            "description": "Version, training span, metrics, features, window length, last load error.",
-            "operationId": "model",
-            "responses": {
-                "200": {
-                    "description": "SUCCESS",
-                    "content": {"application/json": {"schema": {"type": "object"}}},
-                }
-            },
-        }
-    }
-    paths["/v1/survival/{symbol}"] = _survival_path()
+    for route in documented_routes():
+        paths[route.path] = {"get": _operation(route)}
+        schemas |= _schemas_of(route)
     info = {
         "title": "bearmode",
         "description": "Market regime, calibrated probabilities, bias and leverage for perpetual futures. "
@@ -90,23 +77,46 @@ def described(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "info": info, "paths": paths, "components": {**components, "schemas": schemas}}
 
 
-def _survival_path() -> dict[str, Any]:
-    name = {"name": "symbol", "in": "path", "required": True, "schema": {"type": "string"}}
-    schema = {"$ref": "#/components/schemas/SurvivalTable"}
-    errors = {status: one for status, one in _error_responses().items() if status in {"404", "422", "503"}}
+def documented_routes() -> list[GetRoute]:
+    """Our GET routes, in the order in which they are collected."""
+    return [route for route in ROUTES if isinstance(route, GetRoute)]
+
+
+def _operation(route: GetRoute) -> dict[str, Any]:
+    errors = {str(status) for status in (*route.errors, *((422,) if route.parameters else ()))}
+    content: dict[str, Any] = {"schema": _OBJECT if route.media_type == "application/json" else _TEXT}
+    if route.model is not None:
+        content = {"schema": {"$ref": f"#/components/schemas/{route.model.__name__}"}}
     return {
-        "get": {
-            "summary": "Measured chances of liquidation",
-            "description": "By side, leverage, regime at entry (walk-forward and hindsight) and days held; "
-            "404 where `bearmode survival` has not written the symbol's table.",
-            "operationId": "survival",
-            "parameters": [name],
-            "responses": {
-                "200": {"description": "SUCCESS", "content": {"application/json": {"schema": schema}}},
-                **errors,
-            },
-        }
+        "summary": route.summary,
+        "description": route.description,
+        "operationId": route.operation,
+        "parameters": [_parameter(one, route.path) for one in route.parameters],
+        "responses": {
+            "200": {"description": "SUCCESS", "content": {route.media_type: content}},
+            **{status: one for status, one in _error_responses().items() if status in errors},
+        },
     }
+
+
+def _parameter(parameter: Parameter, path: str) -> dict[str, Any]:
+    in_path = f"{{{parameter.name}" in path
+    found: dict[str, Any] = {
+        "name": parameter.name,
+        "in": "path" if in_path else "query",
+        "required": in_path,
+        "description": parameter.description,
+        "schema": dict(parameter.schema),
+    }
+    return found if parameter.example is None else {**found, "example": parameter.example}
+
+
+def _schemas_of(route: GetRoute) -> dict[str, Any]:
+    """Schema of a route's answer and of all that it refers to."""
+    if route.model is None:
+        return {}
+    whole = route.model.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+    return {**whole.pop("$defs", {}), route.model.__name__: whole}
 
 
 def _schema(model: type[BaseModel]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The BentoML service: ``POST /v1/predict``, ``GET /v1/model``, health and metrics.
+"""The BentoML service: ``POST /v1/predict``, the GET routes of :mod:`serving.routes`, health and metrics.
 
 Started by :func:`serving.server.serve`; ``bentoml serve serving.service:RegimeService`` works too.
 It comes up without a bundle, says that it is not ready and why, and follows the champion.
@@ -13,30 +13,20 @@ from typing import Any
 import bentoml
 import pandas as pd
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
 
 from features.errors import BearmodeError, BundleError
 from serving.live_model import AnyPredictor, LiveModel
 from serving.openapi import described
 from serving.request_parsing import PredictRequestBody
+from serving.routes import ROUTES
+from serving.routes.current import live_model
 from serving.schemas import Answer, PredictRequest
 from serving.settings import ServingSettings
-from serving.survival import SURVIVAL_ROUTE
 from serving.web import install
 from serving.web_errors import error_response, not_ready
 
 __all__ = ["RegimeService", "load_champion", "load_predictor", "open_live_model"]
-
-INDEX = """bearmode: market regime, calibrated probabilities, bias and leverage
-
-POST /v1/predict   one window in columns -> one answer
-GET  /v1/model     what is served, and why not
-GET  /v1/survival/{symbol}   measured chances of liquidation by side, leverage, regime and days
-GET  /docs.json    OpenAPI
-GET  /livez, /readyz, /metrics
-"""
 
 
 def load_predictor(folder: Path) -> AnyPredictor:
@@ -129,27 +119,8 @@ class ConfiguredService(bentoml.Service):  # type: ignore[misc]
             super().to_asgi(is_main=is_main),
             body_limit=settings.body_limit,
             body_seconds=settings.body_seconds,
-            not_ready=lambda: not_ready(_live().error),
+            not_ready=lambda: not_ready(live_model().error),
         )
-
-
-def _live() -> LiveModel:
-    """What this worker serves."""
-    live: LiveModel = bentoml.get_current_service().live
-    return live
-
-
-def model_state(_: Request) -> JSONResponse:
-    """``GET /v1/model``: version, training span, metrics, features, and the state of the load."""
-    return JSONResponse(_live().describe())
-
-
-def index(_: Request) -> PlainTextResponse:
-    """``GET /``: what is where. BentoML's own page reports its visitors to a third party."""
-    return PlainTextResponse(INDEX)
-
-
-ROUTES = [Route("/", index), SURVIVAL_ROUTE, Route("/v1/model", model_state)]
 
 
 @bentoml.service(

@@ -7,22 +7,16 @@ bundle refers to it, and it stays when the champion changes.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from features.errors import BearmodeError
-from serving.settings import ServingSettings
-from serving.web_errors import RequestRefusedError, error_response
+from serving.request_symbol import SYMBOL_PATTERN, check_symbol
+from serving.web_errors import RequestRefusedError
 
 __all__ = [
     "DISCLAIMER",
-    "SURVIVAL_ROUTE",
     "OnlineSource",
     "SurvivalCell",
     "SurvivalTable",
@@ -32,7 +26,6 @@ __all__ = [
 
 DISCLAIMER = "Measured on the past, which the future need not repeat. Information, not financial advice."
 
-_SYMBOL = re.compile(r"[A-Z0-9]{2,24}")
 _LARGEST_FILE = 8_000_000
 
 
@@ -70,7 +63,7 @@ class OnlineSource(_Strict):
 class SurvivalTable(_Strict):
     """The measured survival of positions in one symbol."""
 
-    symbol: str = Field(pattern=r"^[A-Z0-9]{2,24}$")
+    symbol: str = Field(pattern=SYMBOL_PATTERN)
     interval: str
     source: str
     since: str = Field(description="first bar close, ISO 8601")
@@ -104,14 +97,7 @@ def read_survival(bundles: Path, symbol: str) -> bytes:
     RequestRefusedError
         422 for what is no symbol, 404 where there is no table, 503 where the file is not one.
     """
-    if not _SYMBOL.fullmatch(symbol):
-        raise RequestRefusedError(
-            422,
-            f"{symbol[:60]!r} is no symbol",
-            code="bad_symbol",
-            field="symbol",
-            hint="2 to 24 capital letters and digits: BTCUSDT",
-        )
+    check_symbol(symbol)
     path = survival_file(bundles, symbol)
     broken = RequestRefusedError(
         503,
@@ -141,15 +127,3 @@ def read_survival(bundles: Path, symbol: str) -> bytes:
     if table.symbol != symbol:
         raise broken
     return content
-
-
-def _survival(request: Request) -> Response:
-    """``GET /v1/survival/{symbol}``: the measured table of a symbol; runs in a thread of its own."""
-    try:
-        content = read_survival(ServingSettings.load().bundles, request.path_params["symbol"])
-    except BearmodeError as error:
-        return error_response(error)
-    return Response(content, media_type="application/json")
-
-
-SURVIVAL_ROUTE = Route("/v1/survival/{symbol}", _survival)

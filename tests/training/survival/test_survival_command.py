@@ -25,7 +25,8 @@ from features.errors import BundleError, DataError, NothingUsableError, UsageErr
 from features.history import History
 from features.regimes import REGIMES
 from serving.openapi import described
-from serving.survival import SURVIVAL_ROUTE, SurvivalTable, read_survival, survival_file
+from serving.routes.survival import SURVIVAL_ROUTES
+from serving.survival import SurvivalTable, read_survival, survival_file
 from serving.web_errors import RequestRefusedError
 from training.survival.online import online_regime, online_source, read_replay, replay_online
 from training.survival.outcomes import Outcomes
@@ -241,7 +242,7 @@ def test_bad_input_is_one_line(
 
 def ask(path: str) -> httpx.Response:
     async def get() -> httpx.Response:
-        transport = httpx.ASGITransport(app=Starlette(routes=[SURVIVAL_ROUTE]))
+        transport = httpx.ASGITransport(app=Starlette(routes=SURVIVAL_ROUTES))
         async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
             return await client.get(path)
 
