@@ -8,9 +8,10 @@ from starlette.routing import BaseRoute
 
 from serving.routes.index import INDEX_ROUTES
 from serving.routes.model import MODEL_ROUTES
+from serving.routes.page import PAGE_ROUTES
 from serving.routes.route import GetRoute, Parameter
 from serving.routes.survival import SURVIVAL_ROUTES
 
 __all__ = ["ROUTES", "GetRoute", "Parameter"]
 
-ROUTES: list[BaseRoute] = [*INDEX_ROUTES, *MODEL_ROUTES, *SURVIVAL_ROUTES]
+ROUTES: list[BaseRoute] = [*INDEX_ROUTES, *MODEL_ROUTES, *SURVIVAL_ROUTES, *PAGE_ROUTES]

@@ -1,10 +1,11 @@
-"""``GET /``: what is where."""
+"""``GET /``: the page for a browser, what is where for everything else."""
 
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 
+from serving.routes.page import page, wants_page
 from serving.routes.route import GetRoute
 
 __all__ = ["INDEX", "INDEX_ROUTES"]
@@ -19,9 +20,11 @@ GET  /livez, /readyz, /metrics
 """
 
 
-async def index(_: Request) -> PlainTextResponse:
-    """List of the paths. BentoML's own page reports its visitors to a third party."""
-    return PlainTextResponse(INDEX)
+def index(request: Request) -> Response:
+    """The page, or the list of the paths. BentoML's own page reports its visitors to a third party."""
+    if wants_page(request):
+        return page(request)
+    return PlainTextResponse(INDEX, headers={"Vary": "Accept"})
 
 
 INDEX_ROUTES = [
@@ -30,7 +33,7 @@ INDEX_ROUTES = [
         index,
         operation="index",
         summary="What is where",
-        description="The paths of the service, as text.",
+        description="The paths of the service, as text; the web page for what accepts HTML.",
         media_type="text/plain",
     )
 ]
