@@ -121,7 +121,8 @@ def check_bars(
 
 
 def _check_times(time: pd.DatetimeIndex, interval: str, now: pd.Timestamp | None) -> None:
-    stamps = time.as_unit("ms").asi8
+    whole = time if time.unit == "ms" else time.as_unit("ms")
+    stamps = whole.asi8
     step = int(interval_delta(interval) / pd.Timedelta(milliseconds=1))
     spacing = np.diff(stamps)
     if (spacing <= 0).any():
@@ -133,7 +134,9 @@ def _check_times(time: pd.DatetimeIndex, interval: str, now: pd.Timestamp | None
             field=f"time[{row}]",
             hint="send each bar once, oldest first",
         )
-    off_grid = (stamps % step != 0) | np.asarray(time.as_unit("ms") != time)
+    off_grid = stamps % step != 0
+    if whole is not time:
+        off_grid |= np.asarray(whole != time)
     if off_grid.any():
         row = int(np.argmax(off_grid))
         raise HistoryError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +73,13 @@ def check_series_name(name: str) -> None:
         )
 
 
+class LookedUp(NamedTuple):
+    """A frame's columns as read-only arrays of shape (n_bars,); good for that very frame."""
+
+    frame: pd.DataFrame
+    columns: Mapping[str, FloatArray]
+
+
 @dataclass(frozen=True)
 class History:
     """The joined table of one symbol, with its gap ledger.
@@ -93,6 +101,8 @@ class History:
         of them has no bar. Its keys are the whole universe, sorted, this symbol's own name among
         them if it belongs to it (its closes are then read from ``frame``); empty: no context.
         :mod:`features.context` fills it.
+    looked_up : LookedUp, optional
+        The columns of ``frame`` as arrays: :meth:`sealed` fills it.
     """
 
     symbol: str
@@ -101,6 +111,7 @@ class History:
     ledger: tuple[LedgerEntry, ...] = field(default=())
     source: str = "files"
     context: Mapping[str, FloatArray] = field(default_factory=dict)
+    looked_up: LookedUp | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def from_raw(
@@ -165,28 +176,54 @@ class History:
         """
         check_bars(time, columns, interval, now=now)
         names = [*REQUIRED_COLUMNS, *(name for name in OPTIONAL_COLUMNS if name in columns)]
-        table = {name: columns.get(name, np.full(len(time), np.nan)) for name in names}
         for name in names[len(PRICE_COLUMNS) + 1 :]:
-            wrong = out_of_range(name, table[name])
+            if name not in columns:
+                continue
+            wrong = out_of_range(name, columns[name])
             if wrong.any():
                 row = int(np.argmax(wrong))
                 raise HistoryError(
-                    f"{name}[{row}] is {table[name][row]}, expected {RANGES[name].words}",
+                    f"{name}[{row}] is {columns[name][row]}, expected {RANGES[name].words}",
                     code="bad_value",
                     field=f"{name}[{row}]",
                     hint="send null where the value is not known",
                 )
         index = time.as_unit("ms")
-        frame = pd.DataFrame(table, index=index)
         delta = interval_delta(interval)
-        if last is not None:
-            frame = frame.loc[index > index[-1] - last * delta]
-            index = pd.DatetimeIndex(frame.index)
+        begin = 0 if last is None else int(index.searchsorted(index[-1] - last * delta, side="right"))
+        index = index[begin:]
+        rows: slice | npt.NDArray[np.intp] = slice(None)
         if len(index) != (index[-1] - index[0]) // delta + 1:
-            frame = frame.reindex(pd.date_range(index[0], index[-1], freq=delta, unit="ms"))
-        frame.index.name = "time"
-        frame.loc[frame["close"].isna()] = np.nan
+            grid = pd.date_range(index[0], index[-1], freq=delta, unit="ms")
+            rows, index = grid.get_indexer(index), grid
+        table = np.full((len(names), len(index)), np.nan)
+        for values, name in zip(table, names, strict=True):
+            if name in columns:
+                values[rows] = columns[name][begin:]
+        missing = np.isnan(table[names.index("close")])
+        if missing.any():
+            table[:, missing] = np.nan
+        frame = pd.DataFrame(table.T, index=index.rename("time"), columns=names, copy=False)
         return cls(symbol, interval, frame, (), source)
+
+    def sealed(self) -> History:
+        """The same history, read-only from here on: its columns are looked up once, not at each use.
+
+        Looking up a column in a frame takes longer than many a sum over it.
+        """
+        if self._columns is not None:
+            return self
+        table = np.ascontiguousarray(self.frame.to_numpy(np.float64).T)
+        table.flags.writeable = False
+        columns = dict(zip([str(name) for name in self.frame], table, strict=True))
+        return replace(self, looked_up=LookedUp(self.frame, columns))
+
+    @property
+    def _columns(self) -> Mapping[str, FloatArray] | None:
+        """Columns that are looked up already."""
+        if self.looked_up is None or self.looked_up.frame is not self.frame:
+            return None
+        return self.looked_up.columns
 
     @property
     def time(self) -> pd.DatetimeIndex:
@@ -206,6 +243,9 @@ class History:
 
     def column(self, name: str) -> FloatArray:
         """One column as float64, shape (n_bars,); all NaN where the history lacks it."""
+        columns = self._columns
+        if columns is not None and name in columns:
+            return columns[name]
         if name not in self.frame:
             return np.full(len(self), np.nan)
         return self.frame[name].to_numpy(np.float64)
@@ -247,8 +287,15 @@ class History:
 
     def part(self, start: int, stop: int) -> History:
         """The rows from ``start`` (included) to ``stop`` (excluded), without the ledger."""
+        columns = self._columns
+        if columns is not None and start <= 0 and stop >= len(self) and not self.ledger:
+            return self
         context = {name: closes[start:stop] for name, closes in self.context.items()}
-        return replace(self, frame=self.frame.iloc[start:stop], ledger=(), context=context)
+        frame = self.frame.iloc[start:stop]
+        if columns is not None:
+            columns = {name: values[start:stop] for name, values in columns.items()}
+        looked_up = None if columns is None else LookedUp(frame, columns)
+        return replace(self, frame=frame, ledger=(), context=context, looked_up=looked_up)
 
     def window(self, end: int, bars: int) -> History:
         """The ``bars`` rows that end with row ``end`` (included): what was known at that close."""

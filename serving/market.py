@@ -29,17 +29,14 @@ def market_states(history: History, last: int) -> dict[str, FloatArray]:
     """
     bars = Bars(history, last=last)
     with np.errstate(all="ignore"):
-        ratio = 0.5 * np.log(bars.variance(7) / bars.variance(60))
-        distance = (bars.log_close - bars.mean("log_close", bars.log_close, 20)) / (bars.sigma * np.sqrt(20))
+        ratio = 0.5 * np.log(bars.recent_variance(7) / bars.recent_variance(60))
+        mean = bars.recent_mean("log_close", bars.log_close, 20)
         columns = {
-            "close": bars.column("close"),
-            "sigma_day": bars.sigma,
+            "close": bars.now(bars.column("close")),
+            "sigma_day": bars.recent_sigma,
             "volatility_ratio": ratio,
-            "funding_mean_3d": bars.mean("funding_rate", bars.column("funding_rate"), 3),
-            "funding_interval_hours": bars.column("funding_interval_hours"),
-            "distance_from_mean_20d": distance,
+            "funding_mean_3d": bars.recent_mean("funding_rate", bars.column("funding_rate"), 3),
+            "funding_interval_hours": bars.now(bars.column("funding_interval_hours")),
+            "distance_from_mean_20d": (bars.now(bars.log_close) - mean) / (bars.recent_sigma * np.sqrt(20)),
         }
-    return {
-        name: np.where(np.isfinite(values), values, np.nan)[len(history) - last :]
-        for name, values in columns.items()
-    }
+    return {name: np.where(np.isfinite(values), values, np.nan) for name, values in columns.items()}

@@ -191,7 +191,8 @@ class Predictor:
             values = getattr(request, name)
             if values is not None:
                 columns[name] = np.asarray(values, dtype=np.float64)
-        time = pd.DatetimeIndex(pd.to_datetime(np.asarray(request.time, dtype=np.int64), unit="ms", utc=True))
+        stamps = np.asarray(request.time, dtype=np.int64)
+        time = pd.DatetimeIndex(stamps.view("M8[ms]"), tz="UTC")
         if time[-1] > as_of:
             raise WindowError(
                 f"time[{len(time) - 1}] is {time[-1]}, later than as_of {as_of}",
@@ -220,7 +221,7 @@ class Predictor:
         WindowError
             If the window is too short, lacks its last bar or too many others.
         """
-        window = history.window(len(history) - 1, self.manifest.window_bars)
+        window = history.sealed().window(len(history) - 1, self.manifest.window_bars)
         rows = self._rows(window, 1)
         reason = self._refusal(rows, 0)
         if reason is not None:
@@ -248,7 +249,7 @@ class Predictor:
             return
         start = max(0, int(wanted[0]) + 1 - self.manifest.window_bars)
         end = int(wanted[-1]) + 1
-        rows = self._rows(history.part(start, end), len(wanted))
+        rows = self._rows(history.part(start, end).sealed(), len(wanted))
         other = self._other_source(history)
         for row, time in enumerate(rows.time):
             reason = self._refusal(rows, row)
