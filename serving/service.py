@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 
 from features.errors import BearmodeError, BundleError
+from serving.layers import open_watch, with_layers
 from serving.live_model import AnyPredictor, LiveModel
 from serving.openapi import described
 from serving.request_parsing import PredictRequestBody
@@ -23,7 +24,7 @@ from serving.routes import ROUTES
 from serving.routes.current import live_model
 from serving.schemas import Answer, PredictRequest
 from serving.settings import ServingSettings
-from serving.web import install
+from serving.watching import CurrentState, note_answer
 from serving.web_errors import error_response, not_ready
 
 __all__ = ["RegimeService", "load_champion", "load_predictor", "open_live_model"]
@@ -115,10 +116,10 @@ class ConfiguredService(bentoml.Service):  # type: ignore[misc]
     def to_asgi(self, is_main: bool = True) -> Starlette:
         """BentoML's application inside our layer."""
         settings = ServingSettings.load()
-        return install(
+        return with_layers(
             super().to_asgi(is_main=is_main),
-            body_limit=settings.body_limit,
-            body_seconds=settings.body_seconds,
+            settings,
+            watch=lambda: bentoml.get_current_service().watch,
             not_ready=lambda: not_ready(live_model().error),
         )
 
@@ -136,16 +137,23 @@ class RegimeService:
     def __init__(self) -> None:
         settings = ServingSettings.load()
         self.live = open_live_model(settings)
+        self.watch = open_watch(settings, self.live)
+        self.now = CurrentState(self.live, health_report=settings.health_report)
         self.live.watch(settings.reload_seconds)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:
-        """Stop following the champion."""
+        """Stop following the champion, and write what is not written yet."""
         self.live.stop()
+        self.watch.close()
 
     def __is_ready__(self) -> bool:
         """Whether a verified bundle is served: what ``/readyz`` answers."""
         return self.live.predictor is not None
+
+    def __metrics__(self, counted: str) -> str:
+        """What ``/metrics`` shows: what was counted, and what is true now."""
+        return counted + self.now.text()
 
     @bentoml.api(route="/v1/predict", output_spec=Answer)  # type: ignore[untyped-decorator]
     def predict(self, request: PredictRequestBody, /) -> Answer | Response:
@@ -166,6 +174,7 @@ class RegimeService:
             # On the wire NaN would become null with status 200: no advice is better than that.
             raise ArithmeticError(f"{path} of the answer for {request.symbol} is not finite")
         self.live.recent.keep(request)
+        note_answer(answer, request)
         return answer
 
 

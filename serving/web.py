@@ -24,6 +24,7 @@ from starlette.routing import Match
 
 from features.errors import BearmodeError
 from serving.request_body import ClientGoneError, check_headers, read_body
+from serving.watching.route_names import RouteNames
 from serving.web_errors import RequestRefusedError, error_for_status, error_response, is_error_body
 
 __all__ = ["BoundedPaths", "WebLayer", "install"]
@@ -37,6 +38,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 UNKNOWN_PATH = "/-/unknown"
 """What paths that nobody serves are counted as."""
 
+_PATH = "bearmode.path"
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _KEPT_HEADERS = ("allow", "retry-after", "www-authenticate")
 _HELD_BYTES = 65_536
@@ -81,15 +83,27 @@ def _match(scope: Scope) -> Match:
 
 
 class BoundedPaths:
-    """One name for all unknown paths: metrics keep a time series for each path they ever see."""
+    """Routes in place of paths: metrics keep a time series for each path that they ever see.
+
+    ``/v1/regimes/BTCUSDT`` is ``/v1/regimes/{symbol}`` until :class:`WebLayer`, which has the path back
+    from ``scope["bearmode.path"]``; what nobody serves is :data:`UNKNOWN_PATH` throughout.
+    """
 
     def __init__(self, app: App) -> None:
         self.app = app
+        self._names: RouteNames | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
-        if scope["type"] == "http" and _match(scope) is Match.NONE:
-            scope = {**scope, "path": UNKNOWN_PATH, "raw_path": UNKNOWN_PATH.encode()}
+        if scope["type"] == "http":
+            if self._names is None:
+                self._names = RouteNames(scope["app"].router.routes)
+            path = scope["path"]
+            name = self._names.name(path)
+            if name is None:
+                scope = {**scope, "path": UNKNOWN_PATH, "raw_path": UNKNOWN_PATH.encode()}
+            elif name != path:
+                scope = {**scope, "path": name, _PATH: path}
         await self.app(scope, receive, send)
 
 
@@ -130,6 +144,8 @@ class WebLayer:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if _PATH in scope:
+            scope = {**scope, "path": scope[_PATH]}
         headers = Headers(scope=scope)
         answer = _ShapedSend(scope, receive, send, _request_id(headers), self.not_ready)
         try:

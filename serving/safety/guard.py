@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +42,24 @@ class Guard:
     limit : RateLimit
     settings : ServingSettings
         ``rate_per_minute``, ``rate_burst``, ``open_metrics`` and ``allow_open``.
+    identified : callable
+        Told the name of the key of each request that came with one.
     """
 
-    def __init__(self, keyring: Keyring, limit: RateLimit, settings: ServingSettings) -> None:
+    def __init__(
+        self,
+        keyring: Keyring,
+        limit: RateLimit,
+        settings: ServingSettings,
+        identified: Callable[[str], None] = lambda _name: None,
+    ) -> None:
         self._keyring = keyring
         self._limit = limit
         self._settings = settings
+        self._identified = identified
 
-    def admit(self, scope: Scope, headers: Headers) -> str | None:
-        """Name of the key that asks; ``None`` where none is needed.
+    def admit(self, scope: Scope, headers: Headers) -> None:
+        """Let a request in, or say why not.
 
         Raises
         ------
@@ -61,17 +70,15 @@ class Guard:
         if not self._keyring.required:
             if not self._settings.allow_open and scope["path"] not in OPEN_PATHS:
                 _only_here(scope, headers)
-            return None
+            return
+        if self._is_open(scope["path"]):
+            return
         presented = _presented(headers)
-        if presented is None and self._is_open(scope["path"]):
-            return None
         key = None if presented is None else self._keyring.find(presented)
         if key is None:
-            if self._is_open(scope["path"]):
-                return None
             raise _no_key(presented is not None)
+        self._identified(key.name)
         self._take_token(key)
-        return key.name
 
     def _is_open(self, path: str) -> bool:
         return (
@@ -96,7 +103,9 @@ class Guard:
         raise error
 
 
-def open_guard(settings: ServingSettings, shared: Path | None) -> Guard:
+def open_guard(
+    settings: ServingSettings, shared: Path | None, identified: Callable[[str], None] = lambda _name: None
+) -> Guard:
     """The guard of a worker, by its settings.
 
     Parameters
@@ -104,9 +113,11 @@ def open_guard(settings: ServingSettings, shared: Path | None) -> Guard:
     settings : ServingSettings
     shared : Path, optional
         Folder in which the workers share what each key has used.
+    identified : callable
+        As of :class:`Guard`.
     """
     expected = "keys" in settings.model_fields_set
-    return Guard(Keyring(settings.keys, expected=expected), RateLimit(shared), settings)
+    return Guard(Keyring(settings.keys, expected=expected), RateLimit(shared), settings, identified)
 
 
 def check_exposure(settings: ServingSettings) -> None:

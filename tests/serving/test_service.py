@@ -137,7 +137,7 @@ def test_a_declared_length_is_answered_before_the_body(served: Served) -> None:
     host, port = served.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(
-            b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
             b"Content-Length: 20000000\r\n\r\n"
         )
         assert connection.recv(64).startswith(b"HTTP/1.1 413")
@@ -308,7 +308,7 @@ def test_one_request_too_many_is_a_429_and_a_late_answer_a_504() -> None:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
             app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+            httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client,
         ):
             waiting = asyncio.create_task(client.post("/v1/predict", json=request_body("WAIT")))
             assert await asyncio.to_thread(fixtures.ENTERED.wait, 10)

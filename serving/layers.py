@@ -1,0 +1,96 @@
+"""What stands around BentoML's application in every worker, from the outside in.
+
+- SecurityHeaders: what browsers are told, on every answer
+- BoundedPaths: routes in place of paths
+- BentoML's metrics and OpenTelemetry
+- WatchLayer: one record, one log line, metrics of our own
+- SharedAnswers: other origins, where the settings name some
+- WebLayer: the guard, limits, request ids, the one shape of errors
+- BentoML's time limit, concurrency limit and routes
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from features.errors import BearmodeError
+from serving.live_model import LiveModel
+from serving.safety import SecurityHeaders, cross_origin, open_guard
+from serving.settings import ServingSettings
+from serving.watching import (
+    PredictionLog,
+    Watch,
+    WatchLayer,
+    configure_logs,
+    metrics,
+    note_key,
+)
+from serving.web import install
+
+__all__ = ["open_watch", "with_layers"]
+
+
+def with_layers(
+    app: Starlette,
+    settings: ServingSettings,
+    *,
+    watch: Callable[[], Watch],
+    not_ready: Callable[[], BearmodeError],
+) -> Starlette:
+    """Put the layers around an application.
+
+    Parameters
+    ----------
+    app : Starlette
+        BentoML's; changed.
+    settings : ServingSettings
+    watch : callable
+        Gives the worker's watch.
+    not_ready : callable
+        Gives the error of a worker that serves no bundle.
+
+    Raises
+    ------
+    UsageError
+        For a file of keys that cannot be understood, or is named and missing.
+    """
+    configure_logs(settings.log_format)
+    # Where BentoML's workers share their metrics, they share what each key has used, too.
+    shared = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    guard = open_guard(settings, Path(shared) if shared and Path(shared).is_dir() else None, note_key)
+    return install(
+        app,
+        outermost=[Middleware(SecurityHeaders, shared=bool(settings.cors_origins))],
+        around=[Middleware(WatchLayer, watch=watch), *cross_origin(settings.cors_origins)],
+        admit=guard.admit,
+        body_limit=settings.body_limit,
+        body_seconds=settings.body_seconds,
+        not_ready=not_ready,
+    )
+
+
+def open_watch(settings: ServingSettings, live: LiveModel) -> Watch:
+    """The watch of a worker: its metrics, and the prediction log where the settings want one."""
+    counted = metrics()
+    live.reloads.observe(lambda outcome: counted.reload(outcome.outcome))
+    if settings.prediction_log == "off":
+        return Watch(counted)
+    log = PredictionLog(
+        settings.prediction_log_dir.absolute(),
+        seconds=settings.prediction_log_seconds,
+        days=settings.prediction_log_days,
+        window_bars=lambda: _window_bars(live),
+        kept=counted.log_rows.inc,
+        lost=counted.lost,
+    )
+    return Watch(counted, log, settings.prediction_log)
+
+
+def _window_bars(live: LiveModel) -> int:
+    predictor = live.predictor
+    return int(getattr(predictor.manifest, "window_bars", 20_000)) if predictor is not None else 20_000
