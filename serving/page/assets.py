@@ -100,10 +100,12 @@ class PageAssets:
     @cached_property
     def plotly(self) -> Asset | None:
         """The chart script of the installed Plotly package, 4.6 MiB; ``None`` where there is none."""
-        if self.plotly_version is None:
+        try:
+            # Here and not above: only the first who asks for the script pays for it.
+            from plotly.offline import get_plotlyjs  # noqa: PLC0415
+        except ImportError:
             return None
-        script = files("plotly") / "package_data" / "plotly.min.js"
-        return Asset(script.read_bytes(), _TYPES[".js"]) if script.is_file() else None
+        return Asset(get_plotlyjs().encode(), _TYPES[".js"])
 
 
 def _suffix(name: str) -> str:
