@@ -24,6 +24,7 @@ from types import FrameType
 import httpx
 
 from features.errors import BearmodeError
+from serving.safety.guard import check_exposure
 from serving.settings import ServingSettings
 
 __all__ = ["SERVICE", "serve"]
@@ -65,6 +66,7 @@ def serve(
     """
     try:
         settings = ServingSettings.load(host=host, port=port, bundle=bundle, bundles=bundles_dir)
+        check_exposure(settings)
         address = "127.0.0.1" if settings.host == "localhost" else settings.host
         chosen = _free_port(address, settings.port)
     except BearmodeError as error:

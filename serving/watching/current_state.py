@@ -73,7 +73,7 @@ class CurrentState:
                 return families.values()
 
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Found())  # type: ignore[arg-type]
+        registry.register(_Found())
         return generate_latest(registry).decode()
 
     def readings(self) -> list[Reading]:
@@ -94,14 +94,8 @@ class CurrentState:
         try:
             written = self._report.stat().st_mtime
             table = json.loads(self._report.read_text(encoding="utf-8"))["metrics"]
-            found = [
-                (
-                    "bearmode_health_report_timestamp_seconds",
-                    "When the health report was written",
-                    {},
-                    written,
-                )
-            ]
+            when = "bearmode_health_report_timestamp_seconds"
+            found: list[Reading] = [(when, "When the health report was written", {}, written)]
             for sample, value in table.items():
                 match = _SAMPLE.fullmatch(sample)
                 if match is None or match.group(1) in _OWN:

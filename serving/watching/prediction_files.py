@@ -132,7 +132,7 @@ def read_predictions(folder: Path, since: date | None = None) -> pd.DataFrame:
             if path.suffix == ".jsonl" and closed.exists():
                 parts.append(pq.read_table(closed, schema=SCHEMA))
     table = pa.concat_tables(parts) if parts else SCHEMA.empty_table()
-    frame = table.to_pandas()
+    frame: pd.DataFrame = table.to_pandas()
     return frame.sort_values("answered_at", kind="stable", ignore_index=True)
 
 

@@ -41,12 +41,12 @@ def hash_of_window(
     True
     """
     digest = hashlib.sha256(f"{symbol} {interval}".encode())
-    digest.update(np.ascontiguousarray(time, dtype="<i8"))
+    digest.update(time.astype("<i8").tobytes())
     for name in sorted(columns):
         _add(digest, name, columns[name])
     for name in sorted(context or {}):
         times, closes = (context or {})[name]
-        digest.update(np.ascontiguousarray(times, dtype="<i8"))
+        digest.update(times.astype("<i8").tobytes())
         _add(digest, f"context {name}", closes)
     return digest.hexdigest()
 
@@ -83,4 +83,4 @@ def _add(digest: hashlib._Hash, name: str, values: npt.NDArray[np.float64]) -> N
     digest.update(name.encode())
     # One bit pattern for every NaN and every zero.
     plain = np.where(np.isnan(values), np.nan, values + 0.0)
-    digest.update(np.ascontiguousarray(plain, dtype="<f8"))
+    digest.update(plain.astype("<f8").tobytes())
