@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 import typer
 
 from features.errors import BearmodeError, UsageError
-from features.raw import interval_delta
-from features.sources.exchange import Exchange
+from features.sources.exchange import Exchange, newest_held
 from features.store import Store, SymbolState
 from training.data.fetched import Fetched
 from training.data.ledger_table import print_ledger
@@ -20,8 +19,6 @@ __all__ = ["fetch_exchange", "fetch_latest"]
 
 VENUE_WIDE = frozenset({"exchange_restricted", "exchange_unreachable"})
 """Errors that the next symbol would meet too."""
-_DEFAULT_DAYS = 400
-"""Without --since and with an empty store: enough for the longest look-back."""
 _MOMENT = pd.Timedelta(milliseconds=1)
 
 
@@ -111,7 +108,7 @@ def _one(
     end = until if until is not None else pd.Timestamp.now(tz="UTC").as_unit("ms")
     try:
         state = store.state(symbol)
-        found = venue.fetch(symbol, interval, since=_after(state, interval, since, end), until=end)
+        found = venue.fetch(symbol, interval, since=newest_held(state, interval, since, end), until=end)
         change = found.change(symbol)
         if found.tables or change.ledger:
             store.commit(symbol, change)
@@ -121,24 +118,6 @@ def _one(
     words = ", ".join(f"{count:,} {name}" for name, count in rows.items() if count) or "nothing new"
     ledger = [entry.as_dict() for entry in found.ledger]
     return Fetched(symbol, {"rows": rows, "words": words, "entries": found.ledger, "ledger": ledger})
-
-
-def _after(
-    state: SymbolState | None, interval: str, since: pd.Timestamp | None, end: pd.Timestamp
-) -> Mapping[str, pd.Timestamp | None]:
-    """Newest time held, by kind: rows after it are asked for."""
-    kinds = {name: name for name in ("funding", "open_interest", "positioning", "taker_volume")}
-    kinds["bars"] = f"bars_{interval}"
-    first = since if since is not None else end - pd.Timedelta(days=_DEFAULT_DAYS)
-    after: dict[str, pd.Timestamp | None] = {}
-    for name, kind in kinds.items():
-        held = None if state is None or since is not None else state.kinds.get(kind)
-        start = first - _MOMENT - (interval_delta(interval) if name == "bars" else pd.Timedelta(0))
-        if held is not None:
-            after[name] = held.last
-        else:  # without --since: as far back as the venue keeps it
-            after[name] = start if since is not None or name == "bars" else None
-    return after
 
 
 def _source(state: SymbolState | None) -> str | None:

@@ -27,5 +27,6 @@ before, snapped to 1, 2, 4 or 8 hours.
 from features.sources.exchange.connection import Patience
 from features.sources.exchange.exchange import EXCHANGES, Exchange
 from features.sources.exchange.fetched import Fetched
+from features.sources.exchange.newest import newest_held
 
-__all__ = ["EXCHANGES", "Exchange", "Fetched", "Patience"]
+__all__ = ["EXCHANGES", "Exchange", "Fetched", "Patience", "newest_held"]
