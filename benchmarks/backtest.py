@@ -54,10 +54,10 @@ def planned(place: int, bars: int, rng: np.random.Generator) -> Strategy:
         side=side.astype(np.int8),
         notional=0.5 * leverage,
         leverage=leverage,
-        step=np.full(shape, 0.03),
+        second=np.full(shape, 0.03),
+        third=np.full(shape, 0.06),
         stop=np.full(shape, 0.09),
         target=np.full(shape, 0.12),
-        second_now=np.zeros(shape, dtype=bool),
         resize=np.zeros(bars, dtype=bool),
         shares=(0.3, 0.3, 0.4),
     )

@@ -13,7 +13,9 @@ from features.errors import BundleError
 from features.history import History
 from features.raw import interval_delta
 from features.regimes import REGIMES
+from serving.plan import SHARES
 from serving.predictor import AnsweredRow, Predictor
+from serving.schemas import Advice
 from training.promotion import load_champion, walk_forward_folder
 
 __all__ = ["context_symbols", "replay", "replay_models"]
@@ -129,12 +131,19 @@ def _after(history: History) -> pd.Timestamp:
     return history.time[-1] + interval_delta(history.interval)
 
 
+_NUMBERS = tuple(range(1, len(SHARES) + 1))
+"""Of the tranches."""
 _TYPES = {
     **dict.fromkeys(("symbol", "regime", "side", "prediction_set", "signals"), "str"),
     **dict.fromkeys(("degraded", "model_version", "reason"), "str"),
     **{f"p_{name}": "float64" for name in REGIMES},
     **dict.fromkeys(("short_share", "size_factor", "leverage", "leverage_short"), "float64"),
     **dict.fromkeys(("leverage_long", "leverage_cap", "adverse_excursion", "liquidation_price"), "float64"),
+    **dict.fromkeys(("worst_liquidation_price", "stop_price", "target_price"), "float64"),
+    **dict.fromkeys((f"tranche_{n}_{part}" for n in _NUMBERS for part in ("share", "price")), "float64"),
+    **dict.fromkeys((f"tranche_{n}_trigger" for n in _NUMBERS), "str"),
+    **dict.fromkeys(("band_lower", "band_mean", "band_upper", "funding_per_day"), "float64"),
+    **dict.fromkeys(("rally_phase", "haircuts"), "str"),
     **dict.fromkeys(("agreeing", "available"), "Int64"),
     "effective_signals": "float64",
     "since_at_least": "boolean",
@@ -143,6 +152,32 @@ _TYPES = {
 """The same types whatever the rows hold, also where none is answered."""
 
 _NOTHING = AnsweredRow(pd.Timestamp(0, tz="UTC"), None, None)
+
+
+def _plan(advice: Advice | None) -> dict[str, object]:
+    """The orders in prices, null where there are none; sizes need an account, which a replay has not."""
+    tranches = [] if advice is None else advice.tranches
+    found: dict[str, object] = {
+        "stop_price": None if advice is None else advice.stop_price,
+        "target_price": None if advice is None else advice.target_price,
+    }
+    for number in _NUMBERS:
+        one = tranches[number - 1] if number <= len(tranches) else None
+        for part in ("share", "price", "trigger"):
+            found[f"tranche_{number}_{part}"] = None if one is None else getattr(one, part)
+    band, rally, funding = (
+        (None, None, None) if advice is None else (advice.band, advice.rally, advice.funding_per_day)
+    )
+    return {
+        **found,
+        **{
+            f"band_{part}": None if band is None else getattr(band, part)
+            for part in ("lower", "mean", "upper")
+        },
+        "rally_phase": None if rally is None else rally.phase,
+        "funding_per_day": None if funding is None else funding.rate,
+        "haircuts": None if advice is None else ",".join(cut.name for cut in advice.haircuts),
+    }
 
 
 def _flat(symbol: str, row: AnsweredRow, predictor: Predictor | None) -> dict[str, object]:
@@ -165,6 +200,8 @@ def _flat(symbol: str, row: AnsweredRow, predictor: Predictor | None) -> dict[st
         "leverage_cap": None if advice is None else advice.leverage_cap,
         "adverse_excursion": None if survival is None else survival.adverse_excursion,
         "liquidation_price": None if survival is None else survival.liquidation_price,
+        "worst_liquidation_price": None if survival is None else survival.worst_liquidation_price,
+        **_plan(advice),
         "since": None if answer is None else answer.since,
         "since_at_least": None if answer is None else answer.since_at_least,
         "prediction_set": None if answer is None else ",".join(answer.prediction_set),

@@ -169,14 +169,13 @@ def _decide(
         whole = equity * strategy.notional[row, m] / (1 + leverage * (costs.taker + costs.slippage))
         allowed = [tier.up_to for tier in tiers("binance", symbol) if tier.max_leverage >= leverage]
         whole = min(whole, max(allowed, default=0.0))
-        early = bool(strategy.second_now[row, m])
+        early = strategy.second[row, m] <= 0
         first = strategy.shares[0] + (strategy.shares[1] if early else 0.0)
         one.pending = []
-        away = exp(-wanted * strategy.step[row, m])
         if not early and strategy.shares[1] > 0:
-            one.pending.append((known * away, whole * strategy.shares[1]))
+            one.pending.append((known * exp(-wanted * strategy.second[row, m]), whole * strategy.shares[1]))
         if strategy.shares[2] > 0:
-            one.pending.append((known * away * away, whole * strategy.shares[2]))
+            one.pending.append((known * exp(-wanted * strategy.third[row, m]), whole * strategy.shares[2]))
     new = wanted * whole * first / o
     gain = old * (o - one.entry) if old else 0.0
     traded = abs(new - old) * o

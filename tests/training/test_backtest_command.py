@@ -12,12 +12,14 @@ import pytest
 from small_training import Trained, copy_places, small_histories, small_markets
 
 from features.errors import DataError, NothingUsableError, UsageError
+from features.history import History
 from features.regimes import REGIMES
 from training.backtest import backtest_command, run_backtest
 from training.backtesting.answered import check_replay, on_grid
+from training.backtesting.market_state import market_columns, rule_on_grid
 from training.backtesting.measures import curve_of, share_of, survival_of
 from training.backtesting.paths import real_paths
-from training.backtesting.strategies import NAMES, chosen
+from training.backtesting.strategies import NAMES, Setting, chosen, strategies
 from training.backtesting.study import Backtest
 from training.tracking import open_tracker
 
@@ -35,6 +37,9 @@ def made_up_replay(seed: int = 3) -> pd.DataFrame:
         p = np.full((len(time), 4), 0.1)
         p[np.arange(len(time)), kind] = 0.7
         side = np.array(["short", "flat", "short", "long"])[kind]
+        close = history.column("close")[-len(time) :]
+        away = np.array([1, np.nan, 1, -1])[kind]
+        second = np.where(rng.random(len(time)) < 0.2, 0.0, 0.04)
         lever = np.round(rng.uniform(1, 4, len(time)), 1)
         parts.append(
             pd.DataFrame(
@@ -49,7 +54,15 @@ def made_up_replay(seed: int = 3) -> pd.DataFrame:
                     "leverage": lever,
                     "leverage_short": lever,
                     "leverage_long": lever,
-                    "adverse_excursion": 0.3,
+                    "stop_price": close * np.exp(away * 0.12),
+                    "target_price": close * np.exp(-away * 0.15),
+                    "tranche_1_price": close * np.exp(away * 0.0),
+                    "tranche_2_price": close * np.exp(away * second),
+                    "tranche_3_price": close * np.exp(away * 0.08),
+                    **{
+                        f"tranche_{n}_share": np.where(kind == 1, np.nan, share)
+                        for n, share in ((1, 0.3), (2, 0.3), (3, 0.4))
+                    },
                     "agreeing": 3,
                     "available": 4,
                     "signals": "a=bearish,b=bearish,c=bearish,d=missing",
@@ -96,6 +109,45 @@ def test_stress_is_worse_where_it_is_dearer() -> None:
     for name in ("slippage_3x", "gap_opens"):
         assert short.stress[name][1]["advice_full_size"]["total"] < normal
     json.dumps(short.as_dict(), allow_nan=False)
+
+
+def test_the_plan_is_the_one_that_was_served() -> None:
+    """Prices of the file, not distances made again: by hand at one bar, and at one that holds it."""
+    frame = made_up_replay()
+    frame = frame[(frame["symbol"] == "SIMBTC") & (frame["time"] < SINCE + pd.Timedelta(days=30))]
+    row = int(np.flatnonzero((frame["side"] == "short").to_numpy())[5])
+    moment = frame["time"].iloc[row]
+    market = small_markets()[0]
+    paths = real_paths([market], SINCE, frame["time"].max())
+    assert paths.time is not None
+    at = int(paths.time.get_indexer([moment])[0])
+    close = float(paths.mark[at, 0])
+    served = {
+        "tranche_1_price": close,
+        "tranche_2_price": close * 1.03,
+        "tranche_3_price": close * 1.05,
+        "stop_price": close * 1.10,
+        "target_price": np.nan,
+        "leverage_short": 2.5,
+    }
+    for name, value in served.items():
+        frame.iloc[row, frame.columns.get_loc(name)] = value
+    frame = frame[frame["time"] != frame["time"].iloc[row + 1]]
+    answered = on_grid(frame, paths.time, paths.symbols)
+    histories = [History.from_raw(market)]
+    columns = market_columns(histories, paths.time)
+    setting = Setting(paths.symbols, answered, columns, rule_on_grid(histories, paths.time))
+    (plan,) = strategies(setting, ["advice"])
+    assert plan.shares == (0.3, 0.3, 0.4)
+    for held in (0, 1):
+        mark = float(paths.mark[at + held, 0])
+        for name, price in (("second", 1.03), ("third", 1.05), ("stop", 1.10)):
+            distance = max(0.0, np.log(close * price / mark))
+            assert getattr(plan, name)[at + held, 0] == pytest.approx(distance, abs=1e-9)
+        assert plan.target[at + held, 0] == np.inf  # an older answer's target is not this one's
+        assert plan.leverage[at + held, 0] == 2.5
+    loss = 0.3 * 0.10 + 0.3 * (1.10 / 1.03 - 1) + 0.4 * (1.10 / 1.05 - 1) + 2 * 0.0005
+    assert plan.notional[at, 0] == pytest.approx(0.01 / loss)
 
 
 def test_answers_in_sample_are_never_used() -> None:
@@ -192,6 +244,10 @@ def test_without_a_replay_file_the_folds_models_answer(trained: Trained, tmp_pat
         (lambda frame: frame.assign(side="up"), r"a side of \['up'\]"),
         (lambda frame: frame.assign(leverage_long=-1.0), "leverage_long of the replay file is not between"),
         (lambda frame: pd.concat([frame, frame.head(1)]), "two rows for a bar"),
+        (lambda frame: frame.drop(columns="tranche_2_price"), "lacks tranche_2_price"),
+        (lambda frame: frame.assign(tranche_3_price=None), "a plan of the replay file lacks a price"),
+        (lambda frame: frame.assign(stop_price=frame["target_price"]), "in the wrong order"),
+        (lambda frame: frame.assign(tranche_1_share=range(len(frame))), "shares of the tranches change"),
         (lambda frame: frame.assign(in_sample=None), "in_sample of the replay file is not"),
         (lambda frame: frame.assign(time=frame["time"].dt.tz_localize(None)), "has no time zone"),
     ],

@@ -65,16 +65,18 @@ def random_strategy(seed: int, bars: int = 240) -> Strategy:
     endless = rng.random() < 0.3
     stop = np.full(shape, np.inf) if endless else rng.uniform(0.01, 0.2, shape)
     shares = [(1.0, 0.0, 0.0), (0.3, 0.3, 0.4), (0.3, 0.3, 0.0)][rng.integers(3)]
+    whole = np.where(np.isfinite(stop), stop, 0.06)
+    second = np.where(rng.random(shape) < 0.3, 0.0, whole * rng.uniform(0.1, 0.5, shape))
     return Strategy(
         name=f"random_{seed}",
         words="",
         side=lasting.astype(np.int8),
         notional=leverage * rng.uniform(0.1, 1.0, shape),
         leverage=leverage,
-        step=np.where(np.isfinite(stop), stop / 3, 0.02),
+        second=second,
+        third=np.maximum(second, whole * rng.uniform(0.3, 0.9, shape)),
         stop=stop,
         target=np.full(shape, np.inf) if endless else rng.uniform(0.01, 0.3, shape),
-        second_now=rng.random(shape) < 0.3,
         resize=rng.random(bars) < 0.05,
         shares=shares,
         wait=int(rng.integers(1, 30)),
@@ -90,10 +92,10 @@ def always(paths: Paths, side: int, leverage: float, **changes: object) -> Strat
         side=np.full(shape, side, dtype=np.int8),
         notional=np.full(shape, leverage),
         leverage=np.full(shape, leverage),
-        step=np.zeros(shape),
+        second=np.zeros(shape),
+        third=np.zeros(shape),
         stop=np.full(shape, np.inf),
         target=np.full(shape, np.inf),
-        second_now=np.zeros(shape, dtype=bool),
         resize=np.zeros(len(paths), dtype=bool),
     )
     return replace(plain, **changes)  # type: ignore[arg-type]
@@ -152,7 +154,7 @@ def test_equal_to_a_plain_account_to_the_cent(seed: int) -> None:
 def test_the_oracle_s_accounts_live_through_everything() -> None:
     """A comparison of accounts in which nothing happens would prove nothing."""
     liquidated = fees = funding = kept = 0.0
-    for seed in range(5):
+    for seed in range(8):
         paths, strategy = random_paths(seed, volatility=0.02), random_strategy(10 * seed)
         one = walk(paths, stacked([strategy]), Costs())
         liquidated += one.liquidations.sum()
@@ -233,7 +235,8 @@ def test_tranches_are_filled_as_prices_allow_and_the_stop_comes_last() -> None:
         "shares": (0.3, 0.3, 0.4),
         "notional": np.full((4, 1), 0.5),
         "stop": np.full((4, 1), stop),
-        "step": np.full((4, 1), stop / 3),
+        "second": np.full((4, 1), stop / 3),
+        "third": np.full((4, 1), stop * 2 / 3),
     }
     paths = by_hand([flat, flat, (100, 112, 100, 100), (100, 100, 100, 100)])
     got = recorded(paths, always(paths, -1, 1.0, **plan))
@@ -277,7 +280,7 @@ def test_another_future_changes_no_past(seed: int) -> None:
     }
     tables = {
         name: np.concatenate([getattr(mine, name)[: cut - 1], getattr(changed, name)[cut - 1 :]])
-        for name in ("side", "notional", "leverage", "step", "stop", "target", "second_now", "resize")
+        for name in ("side", "notional", "leverage", "second", "third", "stop", "target", "resize")
     }
     first, second = (
         recorded(paths, mine, Costs()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -186,6 +187,45 @@ def sampled(history: History, window: int) -> list[int]:
     ]
 
 
+def orders(row: dict[Any, Any]) -> dict[str, Any]:
+    """The columns of the plan; ``None`` where the row has none."""
+    names = [f"tranche_{n}_{part}" for n in (1, 2, 3) for part in ("share", "price", "trigger")]
+    names += ["stop_price", "target_price", "worst_liquidation_price", "rally_phase", "funding_per_day"]
+    names += [f"band_{edge}" for edge in ("lower", "mean", "upper")]
+    return {name: None if pd.isna(row[name]) else row[name] for name in names}
+
+
+def served_orders(advice: dict[str, Any]) -> dict[str, Any]:
+    """The same out of an answer's JSON."""
+    tranches = advice["tranches"] or [{}, {}, {}]
+    return {
+        **{
+            f"tranche_{n}_{k}": tranches[n - 1].get(k)
+            for n in (1, 2, 3)
+            for k in ("share", "price", "trigger")
+        },
+        **{name: advice[name] for name in ("stop_price", "target_price")},
+        "worst_liquidation_price": advice["survival"]["worst_liquidation_price"],
+        "rally_phase": (advice["rally"] or {}).get("phase"),
+        "funding_per_day": (advice["funding_per_day"] or {}).get("rate"),
+        **{f"band_{edge}": (advice["band"] or {}).get(edge) for edge in ("lower", "mean", "upper")},
+    }
+
+
+def test_a_plan_is_whole_or_not_there(walked: pd.DataFrame) -> None:
+    prices = [f"tranche_{n}_price" for n in (1, 2, 3)]
+    planned = walked[walked["stop_price"].notna()]
+    rest = walked[walked["stop_price"].isna()]
+    assert len(planned) > 1000 < len(rest)
+    assert rest[prices].isna().all(axis=None)
+    assert ((rest["side"].isna()) | (rest["side"] == "flat") | (rest["leverage"] == 0)).all()
+    against = np.where(planned["side"] == "short", 1.0, -1.0)
+    ladder = planned[[*prices, "stop_price"]].to_numpy()
+    assert (np.diff(ladder, axis=1) * against[:, None] >= 0).all()
+    assert planned[[f"tranche_{n}_share" for n in (1, 2, 3)]].sum(axis=1).to_numpy() == pytest.approx(1.0)
+    assert set(planned["tranche_3_trigger"]) == {"reserve"}
+
+
 def test_the_endpoint_answers_what_the_replay_says(
     trained: Trained, champion: pd.DataFrame, predictor: Predictor
 ) -> None:
@@ -208,6 +248,7 @@ def test_the_endpoint_answers_what_the_replay_says(
                     assert row[f"p_{name}"] == answer["probabilities"][name]
                 for name in ("side", "short_share", "size_factor", "leverage", "leverage_short"):
                     assert row[name] == answer["advice"][name]
+                assert orders(row) == served_orders(answer["advice"])
                 assert row["model_version"] == answer["model"]["version"]
                 assert row["degraded"] == ",".join(answer["degraded"])
                 assert row["since"] == pd.Timestamp(answer["since"])

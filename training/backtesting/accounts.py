@@ -119,7 +119,7 @@ class Accounts:
         leverage, costs = orders.leverage[cell], self.costs
         whole = equity * orders.notional[cell] / (1 + leverage * (costs.taker + costs.slippage))
         whole = np.minimum(whole, self.ladders.largest(symbol, leverage))
-        shares, early = orders.shares[which], orders.second_now[cell]
+        shares, early = orders.shares[which], orders.second[cell] <= 0
         first = np.where(early, shares[:, 0] + shares[:, 1], shares[:, 0])
         quantity = wanted * whole * first / price
         old = self.quantity[index]
@@ -141,11 +141,11 @@ class Accounts:
         self.side[index] = np.sign(quantity).astype(np.int8)
         self.stop[index] = stop
         self.target[index] = target
-        away = np.exp(-wanted * orders.step[cell])
+        second, third = (known * np.exp(-wanted * table[cell]) for table in (orders.second, orders.third))
         later = np.where(early, 0.0, whole * shares[:, 1])
         self.second_amount[index], self.third_amount[index] = later, whole * shares[:, 2]
-        self.second[index] = np.where(is_open & (later > 0), known * away, np.nan)
-        self.third[index] = np.where(is_open & (shares[:, 2] > 0), known * away**2, np.nan)
+        self.second[index] = np.where(is_open & (later > 0), second, np.nan)
+        self.third[index] = np.where(is_open & (shares[:, 2] > 0), third, np.nan)
         self.arm(index)
         self._bury(index)
 

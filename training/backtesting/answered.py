@@ -11,22 +11,15 @@ import pandas as pd
 from features.bars import FloatArray
 from features.errors import DataError, NothingUsableError
 from features.regimes import REGIMES
-from features.signals import CONFIRMING
 
 __all__ = ["Answered", "answered_span", "check_replay", "on_grid"]
 
 HELD_HOURS = 24
 """A bar without an answer keeps the last one for so long; after that there is none."""
-_NUMBERS = (
-    "short_share",
-    "size_factor",
-    "leverage_short",
-    "leverage_long",
-    "p_bear",
-    "p_relief_rally",
-    "p_bull",
-)
-_NEEDED = ("time", "symbol", "regime", "side", *_NUMBERS, "adverse_excursion", "signals", "in_sample")
+_SHARES = ("tranche_1_share", "tranche_2_share", "tranche_3_share")
+_PRICES = ("tranche_1_price", "tranche_2_price", "tranche_3_price", "stop_price")
+_NUMBERS = ("short_share", "size_factor", "leverage_short", "leverage_long", *_PRICES, "target_price")
+_NEEDED = ("time", "symbol", "regime", "side", *_NUMBERS, *_SHARES, "signals", "in_sample")
 _SIDES = {"short": -1, "long": 1, "flat": 0}
 
 
@@ -39,13 +32,13 @@ class Answered:
     regime : ndarray of int
     side : ndarray of int8
         1 long, -1 short, 0 flat or not answered.
-    short_share, size_factor, excursion, leverage_short, leverage_long : ndarray
+    short_share, size_factor, leverage_short, leverage_long : ndarray
+    first, second, third, stop, target : ndarray
+        Prices of the plan; NaN where the answer has none.
+    shares : tuple of float
+        Of the three tranches.
     bearish, bullish : ndarray of int
         Of the confirming signals, how many say so.
-    confirmed : ndarray of bool
-        Whether the signals confirm a bear.
-    back_to_bear : ndarray of bool
-        A relief rally that the probabilities see falling back.
     used, in_sample, unanswered : int
         Rows used; left out because the model had seen them; without an answer.
     """
@@ -54,13 +47,16 @@ class Answered:
     side: npt.NDArray[np.int8]
     short_share: FloatArray
     size_factor: FloatArray
-    excursion: FloatArray
     leverage_short: FloatArray
     leverage_long: FloatArray
+    first: FloatArray
+    second: FloatArray
+    third: FloatArray
+    stop: FloatArray
+    target: FloatArray
+    shares: tuple[float, float, float]
     bearish: npt.NDArray[np.int64]
     bullish: npt.NDArray[np.int64]
-    confirmed: npt.NDArray[np.bool_]
-    back_to_bear: npt.NDArray[np.bool_]
     used: int
     in_sample: int
     unanswered: int
@@ -105,11 +101,25 @@ def check_replay(frame: pd.DataFrame) -> None:
     for column, (low, high) in limits.items():
         if not there[column].between(low, high).all():
             raise DataError(f"{column} of the replay file is not between {low} and {high}", code="bad_replay")
+    _check_plan(there)
     if not len(there[~there["in_sample"]]):
         raise NothingUsableError(
             "the replay file has no answer that the model had not seen already",
             hint="make it with bearmode replay --walk-forward",
         )
+
+
+def _check_plan(there: pd.DataFrame) -> None:
+    """Tranches come with all their prices and a stop beyond them, and always in the same shares."""
+    planned = there[there["stop_price"].notna()]
+    prices = planned[[*_PRICES]]
+    if prices.isna().any(axis=None) or not (prices > 0).all(axis=None):
+        raise DataError("a plan of the replay file lacks a price above 0", code="bad_replay")
+    against = np.where(planned["side"] == "short", 1.0, -1.0)
+    if not (np.diff(prices.to_numpy(np.float64), axis=1) * against[:, None] >= 0).all():
+        raise DataError("a plan of the replay file has its prices in the wrong order", code="bad_replay")
+    if len(planned[[*_SHARES]].drop_duplicates()) > 1:
+        raise DataError("the shares of the tranches change within the replay file", code="bad_replay")
 
 
 def answered_span(frame: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp]:
@@ -131,11 +141,12 @@ def on_grid(frame: pd.DataFrame, time: pd.DatetimeIndex, symbols: tuple[str, ...
         used, seen = used + int(usable.sum()), seen + int(in_sample.sum())
         without += int((~usable & ~in_sample).sum())
         table = _numbers(mine)
-        table[~usable] = np.nan
-        table = table.reset_index(drop=True).ffill(limit=limit)
-        table[in_sample] = np.nan
-        for name in table:
-            columns.setdefault(str(name), []).append(table[name].to_numpy(np.float64))
+        place = np.arange(len(time))
+        newest = np.maximum.accumulate(np.where(usable, place, -1))
+        there = (newest >= 0) & (place - newest <= limit) & ~in_sample
+        for name in table:  # whole answers are held: what one leaves out is not an older one's
+            values = table[name].to_numpy(np.float64)[newest]
+            columns.setdefault(str(name), []).append(np.where(there, values, np.nan))
     stack = {name: np.column_stack(values) for name, values in columns.items()}
 
     def count(name: str) -> npt.NDArray[np.int64]:
@@ -148,15 +159,24 @@ def on_grid(frame: pd.DataFrame, time: pd.DatetimeIndex, symbols: tuple[str, ...
         side=np.nan_to_num(stack["side"]).astype(np.int8),
         short_share=stack["short_share"],
         size_factor=stack["size_factor"],
-        excursion=stack["excursion"],
         leverage_short=stack["leverage_short"],
         leverage_long=stack["leverage_long"],
-        confirmed=stack["bearish"] >= CONFIRMING,
-        back_to_bear=stack["p_bear"] > np.maximum(stack["p_relief_rally"], stack["p_bull"]),
+        first=stack["tranche_1_price"],
+        second=stack["tranche_2_price"],
+        third=stack["tranche_3_price"],
+        stop=stack["stop_price"],
+        target=stack["target_price"],
+        shares=_shares(frame),
         used=used,
         in_sample=seen,
         unanswered=without,
     )
+
+
+def _shares(frame: pd.DataFrame) -> tuple[float, float, float]:
+    planned = frame.loc[frame["stop_price"].notna(), [*_SHARES]]
+    first, second, third = planned.iloc[0].tolist() if len(planned) else (1.0, 0.0, 0.0)
+    return float(first), float(second), float(third)
 
 
 def _numbers(mine: pd.DataFrame) -> pd.DataFrame:
@@ -167,7 +187,6 @@ def _numbers(mine: pd.DataFrame) -> pd.DataFrame:
             "regime": mine["regime"].astype("object").map(names).astype(np.float64),
             "side": mine["side"].astype("object").map(_SIDES).astype(np.float64),
             **{name: mine[name].astype("Float64").to_numpy(np.float64, na_value=np.nan) for name in _NUMBERS},
-            "excursion": mine["adverse_excursion"].to_numpy(np.float64),
             "bearish": signals.map(lambda text: text.count("=bearish")).astype(np.float64),
             "bullish": signals.map(lambda text: text.count("=bullish")).astype(np.float64),
         },

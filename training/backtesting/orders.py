@@ -31,12 +31,11 @@ class Strategy:
         With every tranche filled, over equity at the entry.
     leverage : ndarray
         Notional over isolated margin.
-    step : ndarray
-        Log distance between tranches, against the position.
+    second, third : ndarray
+        Log distance of the later tranches from the close that was decided on, against the position; a
+        second one of 0 is due with the first.
     stop, target : ndarray
-        Log distance from the close that was decided on; infinite: none.
-    second_now : ndarray of bool
-        The second tranche is due with the first.
+        Log distance from that close; infinite: none.
     shares : tuple of float
         Of the three tranches.
     resize : ndarray of bool, shape (n_rows,)
@@ -50,10 +49,10 @@ class Strategy:
     side: npt.NDArray[np.int8]
     notional: FloatArray
     leverage: FloatArray
-    step: FloatArray
+    second: FloatArray
+    third: FloatArray
     stop: FloatArray
     target: FloatArray
-    second_now: BoolArray
     resize: BoolArray
     shares: tuple[float, float, float] = AT_ONCE
     wait: int = 24
@@ -68,10 +67,10 @@ class Orders:
     side: npt.NDArray[np.int8]
     notional: FloatArray
     leverage: FloatArray
-    step: FloatArray
+    second: FloatArray
+    third: FloatArray
     stop: FloatArray
     target: FloatArray
-    second_now: BoolArray
     resize: BoolArray
     shares: FloatArray
     wait: npt.NDArray[np.int64]
@@ -90,12 +89,14 @@ def stacked(strategies: Sequence[Strategy]) -> Orders:
     shape = strategies[0].side.shape
     for one in strategies:
         wanted = one.side != 0
-        for name in ("notional", "leverage", "step", "stop", "target", "second_now"):
+        for name in ("notional", "leverage", "second", "third", "stop", "target"):
             values = getattr(one, name)
             if values.shape != shape:
                 raise DataError(f"{one.name}: {name} has shape {values.shape}, expected {shape}")
-            if name != "second_now" and not (values[wanted] >= 0).all():
+            if not (values[wanted] >= 0).all():
                 raise DataError(f"{one.name}: {name} is negative or no number where a side is wanted")
+        if not (one.third[wanted] >= one.second[wanted]).all():
+            raise DataError(f"{one.name}: the third tranche lies before the second")
     sides = [np.where((one.notional > 0) & (one.leverage > 0), one.side, 0) for one in strategies]
 
     def table(name: str) -> FloatArray:
@@ -106,10 +107,10 @@ def stacked(strategies: Sequence[Strategy]) -> Orders:
         side=np.stack(sides).astype(np.int8),
         notional=table("notional"),
         leverage=table("leverage"),
-        step=table("step"),
+        second=table("second"),
+        third=table("third"),
         stop=table("stop"),
         target=table("target"),
-        second_now=np.stack([one.second_now for one in strategies]),
         resize=np.stack([one.resize for one in strategies]),
         shares=np.array([one.shares for one in strategies]),
         wait=np.array([one.wait for one in strategies], dtype=np.int64),

@@ -20,13 +20,8 @@ from training.backtesting.orders import AT_ONCE, Strategy
 __all__ = ["NAMES", "Setting", "chosen", "strategies"]
 
 RISK_PER_TRADE = 0.01
-TRANCHES = (0.30, 0.30, 0.40)
-WITHOUT_RESERVE = (0.30, 0.30, 0.0)
-HORIZON_DAYS = 7
-STOP = {Regime.BEAR: 1.5, Regime.RANGING: 1.0, Regime.RELIEF_RALLY: 2.0, Regime.BULL: 1.5}
-"""Stop distance over the volatility of the horizon; with what follows, the plan of ``docs/advice.md``."""
-TARGET = 2.0
-WITHIN_EXCURSION = 0.8
+AT_THE_CLOSE = 1e-9
+"""A tranche whose price is so near to the close is due with the first one."""
 VOLATILITY_TARGET = 0.40
 """A year, of the volatility-targeted account."""
 FIXED = {"short_1x": 1.0, "short_5x": 5.0, "short_20x": 20.0, "short_50x": 50.0}
@@ -63,17 +58,17 @@ def _advice(setting: Setting) -> Strategy:
     return replace(
         _planned(setting, by_risk=True),
         name="advice",
-        words="The advice as served: side, leverage, tranches 30/30/40, stop, target; 1 % of equity at risk.",
-        shares=TRANCHES,
+        words="The advice as served: side, leverage, tranches, stop, target; 1 % of equity at risk.",
     )
 
 
 def _advice_without_reserve(setting: Setting) -> Strategy:
+    plan = _planned(setting, by_risk=True)
     return replace(
-        _planned(setting, by_risk=True),
+        plan,
         name="advice_without_reserve",
-        words="The advice, its last tranche of 40 % never placed.",
-        shares=WITHOUT_RESERVE,
+        words="The advice, its last tranche, the reserve, never placed.",
+        shares=(*plan.shares[:2], 0.0),
     )
 
 
@@ -85,7 +80,6 @@ def _advice_flat_in_ranges(setting: Setting) -> Strategy:
         name="advice_flat_in_ranges",
         words="The advice, out of the market in ranges instead of trading the mean-reversion band.",
         side=np.where(ranging, 0, plan.side).astype(np.int8),
-        shares=TRANCHES,
     )
 
 
@@ -94,7 +88,6 @@ def _advice_full_size(setting: Setting) -> Strategy:
         _planned(setting, by_risk=False),
         name="advice_full_size",
         words="The advice, 50 to 70 % of the equity its margin instead of what 1 % of risk allows.",
-        shares=TRANCHES,
     )
 
 
@@ -111,66 +104,62 @@ def _advice_no_stop(setting: Setting) -> Strategy:
 
 
 def _regimes_5x(setting: Setting) -> Strategy:
-    plan = _planned(setting, by_risk=False, leverage=5.0)
-    return replace(
-        plan,
-        name="regimes_5x",
-        words="The same sides and shares at once at a fixed 5x: no squeeze model, no stop, no target.",
-        stop=np.full_like(plan.stop, np.inf),
-        target=np.full_like(plan.target, np.inf),
-        shares=AT_ONCE,
+    answered = setting.answered
+    return _strategy(
+        "regimes_5x",
+        "The same sides and shares at once at a fixed 5x: no squeeze model, no stop, no target.",
+        np.where(np.isfinite(answered.short_share), answered.side, 0),
+        5.0 * np.nan_to_num(_margin_share(answered)),
+        5.0,
     )
 
 
-def _planned(setting: Setting, *, by_risk: bool, leverage: float | None = None) -> Strategy:
-    """The plan of the advice in log distances, from columns of the replay and the market's volatility."""
-    answered, market = setting.answered, setting.market
+def _margin_share(answered: Answered) -> FloatArray:
+    """Share of the equity that the net of the advice binds as margin, at full size."""
+    share = np.where(answered.side < 0, answered.short_share, 1 - answered.short_share)
+    return np.asarray(answered.size_factor * share)
+
+
+def _planned(setting: Setting, *, by_risk: bool) -> Strategy:
+    """The plan of the answer, its prices as log distances from the close that is decided on."""
+    answered, close = setting.answered, setting.market.log_close
     side = answered.side
     lever = np.where(side < 0, answered.leverage_short, answered.leverage_long)
-    volatility = market.sigma_day * np.sqrt(HORIZON_DAYS)
-    regime = np.maximum(answered.regime, 0)
-    multiple = np.array([STOP[Regime(kind)] for kind in range(len(Regime))])[regime]
-    excursion = answered.excursion
+
+    def against(price: FloatArray) -> FloatArray:
+        away = -side * (np.log(price) - close)
+        return np.asarray(np.where(np.abs(away) < AT_THE_CLOSE, 0.0, away))
+
     with np.errstate(invalid="ignore", divide="ignore"):
-        reach = np.where(side < 0, np.log1p(excursion), -np.log1p(-np.minimum(excursion, 1.0)))
-        stop = np.minimum(multiple * volatility, WITHIN_EXCURSION * reach)
-    if leverage is not None:
-        lever = np.full_like(volatility, leverage)
-        stop = np.where(np.isfinite(stop) & (stop > 0), stop, multiple * volatility)
-    rally = answered.regime == Regime.RELIEF_RALLY
-    second = ((answered.regime == Regime.BEAR) & answered.confirmed) | (rally & answered.back_to_bear)
-    back_to_mean = side * (market.mean_20d - market.log_close)
-    with np.errstate(invalid="ignore"):
-        mean = np.where(back_to_mean > 0, back_to_mean, np.inf)
-    target = np.where(answered.regime == Regime.RANGING, mean, TARGET * volatility)
-    if by_risk:
-        loss = _loss(side, stop, second) + 2 * Costs().taker
-        with np.errstate(invalid="ignore", divide="ignore"):
+        second, third, stop = (against(one) for one in (answered.second, answered.third, answered.stop))
+        target = np.where(np.isnan(answered.target), np.inf, -against(answered.target))
+        if by_risk:
+            loss = _loss(answered) + 2 * Costs().taker
             notional = answered.size_factor * np.minimum(RISK_PER_TRADE / loss, lever)
-    else:
-        share = np.where(side < 0, answered.short_share, 1 - answered.short_share)
-        notional = answered.size_factor * share * lever
-    usable = (side != 0) & (stop > 0) & np.isfinite(stop) & np.isfinite(lever) & (lever > 0)
-    usable &= np.isfinite(notional) & ~np.isnan(target)
-    return _strategy(
+        else:
+            notional = _margin_share(answered) * lever
+        usable = (side != 0) & (stop > 0) & (target > 0)
+        usable &= np.isfinite(stop) & np.isfinite(lever) & (lever > 0) & np.isfinite(notional)
+    plan = _strategy(
         "",
         "",
         np.where(usable, side, 0),
         notional,
         lever,
+        # While an answer is held, price may go past its tranches: they are due then.
+        second=np.maximum(second, 0.0),
+        third=np.maximum(third, 0.0),
         stop=stop,
-        step=stop / 3,
         target=target,
-        second_now=second,
     )
+    return replace(plan, shares=answered.shares)
 
 
-def _loss(side: npt.NDArray[np.int8], stop: FloatArray, second_now: BoolArray) -> FloatArray:
+def _loss(answered: Answered) -> FloatArray:
     """Loss at the stop with every tranche filled, fraction of the whole notional."""
-    loss = np.zeros_like(stop)
-    for place, share in enumerate(TRANCHES):
-        away = np.where(second_now & (place == 1), 0.0, stop * place / 3)
-        loss = loss - share * side * np.expm1(-side * (stop - away))
+    loss = np.zeros_like(answered.stop)
+    for share, price in zip(answered.shares, (answered.first, answered.second, answered.third), strict=True):
+        loss = loss + share * np.abs(answered.stop / price - 1)
     return loss
 
 
@@ -181,28 +170,28 @@ def _strategy(
     notional: FloatArray | float,
     leverage: FloatArray | float,
     *,
+    second: FloatArray | float = 0.0,
+    third: FloatArray | float = 0.0,
     stop: FloatArray | float = np.inf,
-    step: FloatArray | float = 0.0,
     target: FloatArray | float = np.inf,
-    second_now: BoolArray | bool = False,
     resize: BoolArray | None = None,
     notes: tuple[str, ...] = (),
 ) -> Strategy:
     shape = side.shape
 
-    def full(value: FloatArray | float) -> FloatArray:
-        return np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
+    def full(value: FloatArray | float, without_side: float) -> FloatArray:
+        return np.where(side != 0, np.broadcast_to(np.asarray(value, dtype=np.float64), shape), without_side)
 
     return Strategy(
         name=name,
         words=words,
         side=side.astype(np.int8),
-        notional=full(notional),
-        leverage=full(leverage),
-        step=full(step),
-        stop=full(stop),
-        target=full(target),
-        second_now=np.broadcast_to(np.asarray(second_now, dtype=bool), shape),
+        notional=full(notional, 0.0),
+        leverage=full(leverage, 1.0),
+        second=full(second, 0.0),
+        third=full(third, 0.0),
+        stop=full(stop, np.inf),
+        target=full(target, np.inf),
         resize=np.zeros(shape[0], dtype=bool) if resize is None else resize,
         notes=notes,
     )
