@@ -1,8 +1,11 @@
 """Bytes to a validated request, or one readable error.
 
-BentoML hands the body to :meth:`PredictRequestBody.model_validate_json`. An error does not leave it
-as an exception, since BentoML would log each bad request with a traceback and answer with the list
-of all violations (57 MB for a 1.5 MB body of wrong values): it travels inside the request instead.
+BentoML hands the body to :meth:`PredictRequestBody.model_validate_json`. A right one is read by
+:mod:`serving.request_columns`, its columns as arrays; what is left, and all wording, is here.
+
+An error does not leave it as an exception, since BentoML would log each bad request with a traceback
+and answer with the list of all violations (57 MB for a 1.5 MB body of wrong values): it travels inside
+the request instead.
 """
 
 from __future__ import annotations
@@ -10,12 +13,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, cast
 
 import orjson
 from pydantic import PrivateAttr, TypeAdapter, ValidationError
 
 from features.errors import BearmodeError
+from serving.request_columns import request_fields
 from serving.schemas import PredictRequest
 from serving.web_errors import RequestRefusedError
 
@@ -44,6 +48,10 @@ class PredictRequestBody(PredictRequest):
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
         """Validate a body; a refusal is carried, not raised."""
         body = json_data.encode() if isinstance(json_data, str) else bytes(json_data)
+        fields = request_fields(body)
+        if fields is not None:
+            construct: Any = cls.model_construct
+            return cast(Self, construct(**fields))
         members = body.count(b'":')
         if members > MAX_MEMBERS:
             text = f"the body has {members:,} names in its objects, expected at most {MAX_MEMBERS:,}"
