@@ -5,11 +5,12 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
+from serving.error_schemas import ErrorBody, ErrorDetail
 from serving.routes import ROUTES, GetRoute, Parameter
 
-__all__ = ["ErrorBody", "ErrorDetail", "described", "documented_routes"]
+__all__ = ["described", "documented_routes"]
 
 ERRORS = {
     "400": "not JSON",
@@ -28,21 +29,6 @@ ERRORS = {
 
 _OBJECT = {"type": "object"}
 _TEXT = {"type": "string"}
-
-
-class ErrorDetail(BaseModel):
-    """What went wrong and how to mend it."""
-
-    code: str = Field(description="stable, snake case")
-    message: str
-    field: str | None = Field(description="path of the value at fault, such as close[17]")
-    hint: str | None
-
-
-class ErrorBody(BaseModel):
-    """The one shape of every error."""
-
-    error: ErrorDetail
 
 
 def described(document: dict[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,15 @@ import orjson
 from starlette.responses import Response
 
 from features.errors import BearmodeError
+from serving.error_schemas import ErrorBody, error_detail
 
-__all__ = ["RequestRefusedError", "error_for_status", "error_response", "is_error_body", "not_ready"]
+__all__ = [
+    "RequestRefusedError",
+    "error_for_status",
+    "error_response",
+    "is_error_body",
+    "not_ready",
+]
 
 RETRY_AFTER_SECONDS = {429: 1, 503: 5}
 """What ``Retry-After`` says by status, in seconds."""
@@ -86,31 +93,12 @@ def not_ready(cause: BearmodeError | None) -> RequestRefusedError:
 def error_response(error: BearmodeError) -> Response:
     """Response in the one shape, with ``Retry-After`` where waiting may help."""
     retry = RETRY_AFTER_SECONDS.get(error.status)
-    content = {
-        "error": {
-            "code": error.code,
-            "message": error.message,
-            "field": error.field,
-            "hint": error.hint,
-        }
-    }
     return Response(
-        orjson.dumps(_printable(content)),
+        orjson.dumps(ErrorBody(error=error_detail(error)).model_dump()),
         status_code=error.status,
         media_type="application/json",
         headers=({} if retry is None else {"Retry-After": str(retry)}) | getattr(error, "headers", {}),
     )
-
-
-def _printable(content: dict[str, dict[str, str | None]]) -> dict[str, dict[str, str | None]]:
-    """Lone surrogates of a quoted value replaced: they are not UTF-8."""
-    return {
-        outer: {
-            name: value if value is None else value.encode("utf-8", "replace").decode()
-            for name, value in inner.items()
-        }
-        for outer, inner in content.items()
-    }
 
 
 def is_error_body(body: bytes) -> bool:

@@ -16,7 +16,7 @@ from features.store.folders import LocalFolder, open_folder
 from features.store.kinds import MARKET_WIDE, SIGNAL_PREFIX, SYMBOL, kind_of
 from features.store.ledgers import ledger_of
 from features.store.locks import locked
-from features.store.manifest import MANIFEST, KindState, SymbolState, dumps, loads, objects, own
+from features.store.manifest import MANIFEST, KindState, SymbolState, dumps, loads, milliseconds, objects, own
 from features.store.partitions import changed_kind
 from features.store.tables import decode
 from features.store.version_one import carry_over, holds_version_one
@@ -204,8 +204,15 @@ class Store:
         kind = self.commit(market.symbol, change).kinds.get(bars)
         return 0 if kind is None else kind.rows
 
-    def read(self, symbol: str, interval: str) -> RawMarket:
+    def read(self, symbol: str, interval: str, since: pd.Timestamp | None = None) -> RawMarket:
         """Read a symbol's tables, as one commit left them.
+
+        Parameters
+        ----------
+        symbol, interval : str
+        since : pandas.Timestamp, optional
+            Only the partitions that hold rows of this time or later, and the newest one of each table:
+            a partition is read whole, so older rows come along.
 
         Raises
         ------
@@ -217,10 +224,12 @@ class Store:
         if interval not in INTERVALS:
             raise UsageError(f"interval is {interval!r}, expected one of {', '.join(INTERVALS)}")
         bars = f"bars_{interval}"
-        state, tables = self._tables(symbol, lambda name: name == bars or not name.startswith("bars_"))
+        state, tables = self._tables(
+            symbol, lambda name: name == bars or not name.startswith("bars_"), since=since
+        )
         if state is None or bars not in tables:
             raise self._nothing(symbol, interval, state)
-        shared, shared_tables = self._tables(MARKET_WIDE, lambda _: True)
+        shared, shared_tables = self._tables(MARKET_WIDE, lambda _: True, since=since)
         found = {**shared_tables, **tables}
         options = {} if shared is None else {name: kind.options for name, kind in shared.kinds.items()}
         options |= {name: kind.options for name, kind in state.kinds.items()}
@@ -247,9 +256,15 @@ class Store:
             },
         )
 
-    def table(self, symbol: str, kind: str, columns: Sequence[str] | None = None) -> pd.DataFrame | None:
-        """One table of a symbol; ``None`` where the store has none."""
-        return self._tables(symbol, lambda name: name == kind, columns)[1].get(kind)
+    def table(
+        self,
+        symbol: str,
+        kind: str,
+        columns: Sequence[str] | None = None,
+        since: pd.Timestamp | None = None,
+    ) -> pd.DataFrame | None:
+        """One table of a symbol; ``None`` where the store has none. ``since`` as for :meth:`read`."""
+        return self._tables(symbol, lambda name: name == kind, columns, since)[1].get(kind)
 
     def _nothing(self, symbol: str, interval: str, state: SymbolState | None) -> NothingUsableError:
         """The error for a symbol without bars of the interval; says what there is."""
@@ -266,12 +281,16 @@ class Store:
         )
 
     def _tables(
-        self, symbol: str, wanted: Callable[[str], bool], columns: Sequence[str] | None = None
+        self,
+        symbol: str,
+        wanted: Callable[[str], bool],
+        columns: Sequence[str] | None = None,
+        since: pd.Timestamp | None = None,
     ) -> tuple[SymbolState | None, dict[str, pd.DataFrame]]:
         """The tables that one manifest names, read again if a writer overtook the reading."""
         state = self.state(symbol)
         while state is not None:
-            kinds = {name: kind for name, kind in state.kinds.items() if wanted(name)}
+            kinds = {name: _later(kind, since) for name, kind in state.kinds.items() if wanted(name)}
             contents = self.folder.get_many(
                 [
                     f"{symbol}/{name}/{part.file}"
@@ -345,6 +364,15 @@ class Store:
                 continue  # it may be mended: nothing of it goes, and the other symbols go on
             known = set() if state is None else objects(state)
             self.folder.remove([name for name in names if name not in known])
+
+
+def _later(kind: KindState, since: pd.Timestamp | None) -> KindState:
+    """The kind with only those partitions that reach a time; the newest one in any case."""
+    if since is None:
+        return kind
+    edge = min(milliseconds(since), max(part.last for part in kind.partitions.values()))
+    kept = {period: part for period, part in kind.partitions.items() if part.last >= edge}
+    return KindState(kept, kind.options)
 
 
 def _check_symbol(symbol: str) -> None:
