@@ -25,6 +25,7 @@ from features.command_line import (
     run,
 )
 from serving.keys_commands import app as key_commands
+from training.data.tiers_commands import app as tiers_commands
 from training.feature_study.feature_commands import app as feature_commands
 from training.retrain_options import DryRunOption, EveryOption, FreshOption, NoUpdateOption, RecipeOption
 
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 
 app.add_typer(feature_commands)
+app.add_typer(tiers_commands)
 app.add_typer(key_commands)
 
 OutOption = Annotated[Path, typer.Option("--out", help="Parquet file to write.")]
@@ -728,13 +730,19 @@ def health(
         str | None,
         typer.Option("--as-of", help="ISO time, UTC: look no later than this; now by default."),
     ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            "--predictions", help="Folder of the prediction log; the setting by default.", show_default=False
+        ),
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Examine the champion: data, age, drift, and how it did on labels confirmed since."""
     from training.health.health_command import health_command
     from training.settings import Places
 
-    health_command(symbols, Places.load(store=store), source, path, as_of, json)
+    health_command(symbols, Places.load(store=store), source, path, as_of, json, predictions)
 
 
 @app.command()

@@ -1,155 +1,107 @@
-"""Margin tiers as data with a date, and the caps of the funding rate.
+"""Margin tiers in use, and the caps of the funding rate.
 
-Tiers change, sometimes for open positions too, so ``tiers.json`` holds tables, each with its date
-and its source; of several the newest one that has the symbol counts, or the newest of a given day.
-A symbol without a table is taken at 3 % and 20x, ``known`` false, and so is a size beyond a table
-that does not reach to the exchange's last tier. Beyond a complete table no position is allowed.
+Tiers change, sometimes for open positions too. ``tiers.json`` ships with the code; a file of newer
+tables (``BEARMODE_TIERS``, else ``tiers`` in ``bearmode.toml``, else ``margin-tiers.json`` in the working
+directory), as ``bearmode tiers update`` writes it, stands beside it. The newest table that has a symbol
+counts, so that no file makes what ships worse. Both are read once a process.
+
+A bundle is proven with what ships alone (:func:`shipped_tiers_only`): the proof is the same everywhere.
 """
 
 from __future__ import annotations
 
+import os
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ValidationError
 
 from features.errors import DataError
+from serving.tier_tables import Exchange, MarginTier, NewerTiers, TierData, TierTable
 
 __all__ = [
+    "TIERS_SETTING",
     "Exchange",
     "MarginTier",
     "TierData",
+    "forget_tiers",
     "funding_cap",
     "has_tiers",
     "largest_notional",
     "maintenance_margin",
+    "newer_tables",
     "shipped_tiers",
+    "shipped_tiers_only",
     "tier_for",
     "tiers",
     "tiers_as_of",
+    "tiers_file",
+    "tiers_in_use",
 ]
 
-Exchange = Literal["binance", "okx"]
-_CONTINUOUS = 1e-6
-"""How far an amount may be from the exchange's recursion, relative to its notional."""
+TIERS_SETTING = "BEARMODE_TIERS"
+TIERS_FILE = Path("margin-tiers.json")
+_SETTINGS_FILE = Path("bearmode.toml")
+_shipped_only: ContextVar[bool] = ContextVar("shipped_tiers_only", default=False)
 
 
-class MarginTier(NamedTuple):
-    """One notional bracket: above ``floor`` up to ``up_to`` (quote currency).
+def tiers_file() -> Path:
+    """Where newer tables are kept, absolute; the file need not be there."""
+    named = os.environ.get(TIERS_SETTING)
+    if not named and _SETTINGS_FILE.is_file():
+        try:
+            found = tomllib.loads(_SETTINGS_FILE.read_text(encoding="utf-8")).get("tiers")
+        except (OSError, ValueError) as error:
+            raise DataError(f"{_SETTINGS_FILE} is not readable: {error}", code="bad_tiers") from error
+        named = found if isinstance(found, str) else None
+    return (Path(named) if named else TIERS_FILE).absolute()
 
-    Maintenance margin in it is ``notional x rate - amount``.
+
+def newer_tables(file: Path) -> list[TierTable]:
+    """Read the tables of a file; none where it is missing.
+
+    Raises
+    ------
+    DataError
+        ``bad_tiers``: it is there and cannot be read, or a table in it cannot be.
     """
-
-    floor: float
-    up_to: float
-    max_leverage: float
-    rate: float
-    amount: float
-    known: bool
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Row(_Strict):
-    up_to: float = Field(gt=0, allow_inf_nan=False)
-    max_leverage: float = Field(gt=0, le=200)
-    rate: float = Field(gt=0, lt=1)
-    amount: float = Field(ge=0, allow_inf_nan=False)
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}", code="bad_tiers") from error
+    try:
+        return NewerTiers.model_validate_json(content).tables
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(
+            f"{file} holds no margin tiers: {where}: {first['msg']}",
+            code="bad_tiers",
+            hint="remove it, or write it again with bearmode tiers update",
+        ) from error
 
 
-class _Ladder(_Strict):
-    complete: bool
-    tiers: list[_Row] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _climbs(self) -> _Ladder:
-        amount = 0.0
-        for before, row in pairwise(self.tiers):
-            if row.up_to <= before.up_to or row.rate < before.rate or row.max_leverage > before.max_leverage:
-                raise ValueError(f"tier up to {row.up_to:,.0f} is not steeper than the one before it")
-            amount += before.up_to * (row.rate - before.rate)
-            if abs(row.amount - amount) > _CONTINUOUS * row.up_to:
-                raise ValueError(
-                    f"tier up to {row.up_to:,.0f} has amount {row.amount:,.2f}, expected {amount:,.2f}: "
-                    "maintenance margin would jump at its edge"
-                )
-        return self
+@contextmanager
+def shipped_tiers_only() -> Iterator[None]:
+    """Within it only what ships counts."""
+    token = _shipped_only.set(True)
+    try:
+        yield
+    finally:
+        _shipped_only.reset(token)
 
 
-class _Table(_Strict):
-    exchange: Exchange
-    as_of: str = Field(pattern=r"^\d{4}-\d{2}(-\d{2})?$")
-    source: str = Field(min_length=10)
-    symbols: dict[str, _Ladder]
-
-
-class _Unknown(_Strict):
-    max_leverage: float = Field(gt=0, le=200)
-    rate: float = Field(gt=0, lt=1)
-
-
-class _FundingCaps(_Strict):
-    source: str
-    symbols: dict[str, float]
-    others: float = Field(gt=0, le=1)
-
-
-class TierData(_Strict):
-    """Tier tables of several dates and exchanges, and what stands in for the rest."""
-
-    tables: list[_Table]
-    unknown: _Unknown
-    funding_caps: _FundingCaps
-
-    def _table(self, exchange: Exchange, symbol: str, on: str | None) -> _Table | None:
-        found = [one for one in self.tables if one.exchange == exchange and symbol in one.symbols]
-        if not found:
-            return None
-        known_then = [one for one in found if on is None or one.as_of <= on]
-        newest = max(known_then, key=lambda one: one.as_of, default=None)
-        return newest or min(found, key=lambda one: one.as_of)
-
-    def as_of(self, exchange: Exchange, symbol: str, on: str | None = None) -> str | None:
-        """Month or day of the table that :meth:`ladder` reads, ``None`` where there is none."""
-        table = self._table(exchange, symbol, on)
-        return table.as_of if table else None
-
-    def ladder(self, exchange: Exchange, symbol: str, on: str | None = None) -> tuple[MarginTier, ...]:
-        """Every tier of a symbol, smallest first.
-
-        Parameters
-        ----------
-        exchange : {"binance", "okx"}
-        symbol : str
-        on : str, optional
-            ISO date or month: the newest table not later than it, or the oldest one where all are
-            later. By default the newest.
-
-        Raises
-        ------
-        DataError
-            For an exchange that is not known.
-        """
-        if exchange not in get_args(Exchange):
-            raise DataError(
-                f"exchange is {exchange!r}, expected one of {', '.join(get_args(Exchange))}",
-                code="unknown_exchange",
-                field="account.exchange",
-            )
-        table = self._table(exchange, symbol, on)
-        found: list[MarginTier] = []
-        floor = 0.0
-        for row in table.symbols[symbol].tiers if table else []:
-            found.append(MarginTier(floor, row.up_to, row.max_leverage, row.rate, row.amount, True))
-            floor = row.up_to
-        if table and table.symbols[symbol].complete:
-            return tuple(found)
-        assumed = MarginTier(floor, float("inf"), self.unknown.max_leverage, self.unknown.rate, 0.0, False)
-        return (*found, assumed)
+def forget_tiers() -> None:
+    """Read the file of newer tables again at the next question."""
+    _in_use.cache_clear()
+    _ladder.cache_clear()
+    _as_of.cache_clear()
 
 
 @cache
@@ -158,20 +110,38 @@ def shipped_tiers() -> TierData:
     return TierData.model_validate_json(Path(__file__).with_name("tiers.json").read_bytes())
 
 
+def tiers_in_use() -> TierData:
+    """What ships, and the newer tables beside it."""
+    return shipped_tiers() if _shipped_only.get() else _in_use()
+
+
 @cache
+def _in_use() -> TierData:
+    return shipped_tiers().joined(newer_tables(tiers_file()))
+
+
+@cache
+def _ladder(_shipped: bool, exchange: Exchange, symbol: str) -> tuple[MarginTier, ...]:
+    return tiers_in_use().ladder(exchange, symbol)
+
+
+@cache
+def _as_of(_shipped: bool, exchange: Exchange, symbol: str) -> str | None:
+    return tiers_in_use().as_of(exchange, symbol)
+
+
 def tiers_as_of(exchange: Exchange, symbol: str) -> str | None:
     """Month or day of the symbol's table, ``None`` where it has none."""
-    return shipped_tiers().as_of(exchange, symbol)
+    return _as_of(_shipped_only.get(), exchange, symbol)
 
 
-@cache
 def tiers(exchange: Exchange, symbol: str) -> tuple[MarginTier, ...]:
     """Every tier of a symbol by the newest table, smallest first.
 
     The last one reaches to infinity and is the assumption for what has no source, unless the table
     reaches to the exchange's own last tier.
     """
-    return shipped_tiers().ladder(exchange, symbol)
+    return _ladder(_shipped_only.get(), exchange, symbol)
 
 
 def tier_for(exchange: Exchange, symbol: str, notional: float = 0.0) -> MarginTier:

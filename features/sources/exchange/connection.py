@@ -71,6 +71,8 @@ class Connection:
     url : str, optional
         Replaces scheme and host of every address of the venue; its path goes before theirs.
     patience : Patience
+    credentials : mapping, optional
+        ccxt's ``apiKey`` and ``secret``, for questions about an account; none by default.
 
     Raises
     ------
@@ -86,10 +88,12 @@ class Connection:
         *,
         url: str | None,
         patience: Patience,
+        credentials: Mapping[str, str] | None = None,
     ) -> None:
         self.exchange = exchange
         self.requests = 0
         self._options = options
+        self._credentials = dict(credentials or {})
         self._rows = rows
         self._before: tuple[str, str] | None = None
         self._url = None if url is None else _checked(url)
@@ -188,6 +192,7 @@ class Connection:
                 # A mirror is asked as it is named; the venue itself goes through the user's proxy.
                 "requests_trust_env": self._url is None,
                 "options": dict(self._options),
+                **self._credentials,
             }
         )
         client.rateLimit *= self._patience.pace
