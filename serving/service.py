@@ -6,26 +6,33 @@ It comes up without a bundle, says that it is not ready and why, and follows the
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bentoml
 import pandas as pd
 from starlette.applications import Starlette
 from starlette.responses import Response
 
-from features.errors import BearmodeError, BundleError
+from features.errors import BearmodeError
+from features.store_setting import store_setting
+from serving import loading
+from serving.finite import non_finite
 from serving.layers import open_watch, with_layers
+from serving.live.event_stream import EventStreams
+from serving.live.settings import LiveSettings
 from serving.live_model import AnyPredictor, LiveModel
 from serving.openapi import described
 from serving.request_parsing import PredictRequestBody
 from serving.routes import ROUTES
 from serving.routes.current import live_model
-from serving.schemas import Answer, PredictRequest
+from serving.schemas import Answer
 from serving.settings import ServingSettings
 from serving.watching import CurrentState, note_answer
 from serving.web_errors import error_response, not_ready
+
+if TYPE_CHECKING:
+    from serving.market_feed import MarketFeed
 
 __all__ = ["RegimeService", "load_champion", "load_predictor", "open_live_model"]
 
@@ -39,46 +46,21 @@ def load_predictor(folder: Path) -> AnyPredictor:
 
 
 def load_champion(bundles: Path) -> AnyPredictor:
-    """Verified predictor of the champion.
-
-    Raises
-    ------
-    BundleError
-        There is none, it fails its proof, or it is not the one that ``champion.json`` means.
-    """
-    from serving.bundle import champion, champion_folder  # noqa: PLC0415
-
-    named = champion(bundles)
-    predictor = load_predictor(champion_folder(bundles))
-    if champion(bundles) != named:  # promoted meanwhile
-        return load_champion(bundles)
-    if named is not None and not named.hash.startswith(predictor.version):
-        raise BundleError(
-            f"champion.json names manifest {named.hash[:12]}, the bundle there has {predictor.version}",
-            hint="promote again, or roll back",
-        )
-    return predictor
+    """Verified predictor of the champion; raises as :func:`serving.loading.load_champion`."""
+    return loading.load_champion(bundles, load_predictor)
 
 
 def open_live_model(settings: ServingSettings) -> LiveModel:
     """What a worker serves by its settings, loaded as far as it can be."""
-    bundle = settings.bundle
-    if bundle is None:
-        load, watched = lambda: load_champion(settings.bundles), [settings.bundles / "champion.json"]
-    else:
-        names = ("manifest.json", "model.onnx", "golden.json")
-        load, watched = lambda: load_predictor(bundle), [bundle / name for name in names]
-    live = LiveModel(load, watched=watched, golden=golden_windows, least_agreement=settings.reload_agreement)
-    live.refresh()
-    return live
+    return loading.open_live_model(settings, load_predictor)
 
 
-def golden_windows(predictor: AnyPredictor) -> list[PredictRequest]:
-    """Windows of a predictor's own proof: what a new bundle is compared on beside recent requests."""
-    from serving.golden import golden_requests  # noqa: PLC0415
+def open_market(live: LiveModel) -> MarketFeed:
+    """The live store as a worker sees it; it need not be there."""
+    from features.store import Store  # noqa: PLC0415
+    from serving.market_feed import MarketFeed  # noqa: PLC0415
 
-    bundle = getattr(predictor, "bundle", None)
-    return [] if bundle is None else golden_requests(bundle.golden)
+    return MarketFeed(Store(store_setting()), live)
 
 
 class OurDocument:
@@ -139,12 +121,15 @@ class RegimeService:
         self.live = open_live_model(settings)
         self.watch = open_watch(settings, self.live)
         self.now = CurrentState(self.live, health_report=settings.health_report)
+        self.market = open_market(self.live)
+        self.streams = EventStreams(LiveSettings.load())
         self.live.watch(settings.reload_seconds)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:
         """Stop following the champion, and write what is not written yet."""
         self.live.stop()
+        self.market.close()
         self.watch.close()
 
     def __is_ready__(self) -> bool:
@@ -176,22 +161,3 @@ class RegimeService:
         self.live.recent.keep(request)
         note_answer(answer, request)
         return answer
-
-
-def non_finite(value: Any, path: str = "answer") -> str | None:
-    """Path of the first number that is NaN or infinite; ``None`` where all are finite.
-
-    Examples
-    --------
-    >>> non_finite({"advice": {"leverage": float("nan")}})
-    'answer.advice.leverage'
-    """
-    if isinstance(value, float):
-        return None if math.isfinite(value) else path
-    if isinstance(value, dict):
-        parts = (non_finite(item, f"{path}.{name}") for name, item in value.items())
-    elif isinstance(value, list | tuple):
-        parts = (non_finite(item, f"{path}[{i}]") for i, item in enumerate(value))
-    else:
-        return None
-    return next((part for part in parts if part is not None), None)

@@ -6,7 +6,7 @@ import logging
 
 from features.errors import BearmodeError, NothingUsableError, WindowError
 
-__all__ = ["StoreRefusedError", "no_data", "store_refusal"]
+__all__ = ["StoreRefusedError", "no_data", "not_finite", "store_refusal"]
 
 logger = logging.getLogger("bearmode.store")
 
@@ -39,6 +39,17 @@ def no_data(interval: str) -> StoreRefusedError:
         status=503,
         code="no_store",
         hint="bearmode fetch fills it; BEARMODE_STORE names the folder that the service reads",
+    )
+
+
+def not_finite(symbol: str) -> StoreRefusedError:
+    """An answer with a number that JSON does not have: no answer is better than that."""
+    return StoreRefusedError(
+        f"{symbol} could not be answered",
+        status=503,
+        code="store_unusable",
+        field="symbol",
+        hint="the service's log says why",
     )
 
 

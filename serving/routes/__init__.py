@@ -6,7 +6,9 @@ route documents itself: the OpenAPI document is made from what it declares.
 
 from starlette.routing import BaseRoute
 
+from serving.routes.events import EVENT_ROUTES
 from serving.routes.index import INDEX_ROUTES
+from serving.routes.market import MARKET_ROUTES
 from serving.routes.model import MODEL_ROUTES
 from serving.routes.page import PAGE_ROUTES
 from serving.routes.route import GetRoute, Parameter
@@ -14,4 +16,11 @@ from serving.routes.survival import SURVIVAL_ROUTES
 
 __all__ = ["ROUTES", "GetRoute", "Parameter"]
 
-ROUTES: list[BaseRoute] = [*INDEX_ROUTES, *MODEL_ROUTES, *SURVIVAL_ROUTES, *PAGE_ROUTES]
+ROUTES: list[BaseRoute] = [
+    *INDEX_ROUTES,
+    *MARKET_ROUTES,
+    *MODEL_ROUTES,
+    *SURVIVAL_ROUTES,
+    *EVENT_ROUTES,
+    *PAGE_ROUTES,
+]

@@ -64,6 +64,8 @@ class GetRoute(Route):
     parameters : sequence of Parameter
     errors : sequence of int
         Statuses beyond those that every path can have.
+    headers : mapping of str to str, optional
+        Headers of the answer and what they say; with an ``ETag`` among them it may be a 304.
     example : callable, optional
         Gives an answer for the document; called when the document is made.
     """
@@ -80,6 +82,7 @@ class GetRoute(Route):
         media_type: str = "application/json",
         parameters: Sequence[Parameter] = (),
         errors: Sequence[int] = (),
+        headers: Mapping[str, str] | None = None,
         example: Callable[[], Any] | None = None,
     ) -> None:
         super().__init__(path, _guarded(answer, path, parameters), methods=["GET"], name=operation)
@@ -90,6 +93,7 @@ class GetRoute(Route):
         self.media_type = media_type
         self.parameters = tuple(parameters)
         self.errors = tuple(errors)
+        self.headers = dict(headers or {})
         self.example = example
 
 

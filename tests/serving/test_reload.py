@@ -20,9 +20,10 @@ from service_fixtures import Served
 from small_training import LONG, Trained, small_histories
 
 from features.history import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, History
+from serving.finite import non_finite
 from serving.predictor import Predictor
 from serving.schemas import PredictRequest
-from serving.service import non_finite, open_live_model
+from serving.service import open_live_model
 from serving.settings import ServingSettings
 
 RELOADS = 100 if LONG else 10

@@ -20,8 +20,8 @@ import service_fixtures as fixtures
 from service_fixtures import FakePredictor, Served, free_port, make_bundle, request_body, running
 
 from serving import service as service_module
+from serving.finite import non_finite
 from serving.server import serve
-from serving.service import non_finite
 
 JSON = {"content-type": "application/json"}
 SERVICE: Any = service_module.RegimeService
