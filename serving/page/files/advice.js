@@ -13,8 +13,12 @@ export function adviceCard(answer) {
     { class: "card", "aria-labelledby": "advice-title" },
     el("h3", { id: "advice-title" }, "Advice"),
     figures(advice),
-    el("ul", { class: "reasons" }, answer.reasons.map((reason) => el("li", {}, reason))),
-    orders(answer),
+    el(
+      "div",
+      { class: "pair" },
+      el("div", {}, el("h4", { class: "first" }, "Why"), el("ul", { class: "reasons" }, answer.reasons.map((reason) => el("li", {}, reason)))),
+      el("div", {}, orders(answer)),
+    ),
     calculation(advice),
     answer.disclaimer ? el("p", { class: "soft" }, answer.disclaimer) : null,
   );
@@ -50,7 +54,8 @@ export function biasBar(share) {
 
 function orders(answer) {
   const { tranches, stop_price: stop, target_price: target, survival } = answer.advice;
-  const withheld = Object.entries(answer.advice.withheld ?? {});
+  // Sizes in money need an account, which a page has not: not worth a word.
+  const withheld = Object.entries(answer.advice.withheld ?? {}).filter(([, why]) => why !== "no_account");
   const levels = [
     ["Stop", stop],
     ["Target", target],
@@ -58,7 +63,7 @@ function orders(answer) {
     ["Closest liquidation while filling the plan", survival.worst_liquidation_price],
   ];
   return [
-    tranches.length ? el("h4", {}, "Entry in tranches") : null,
+    tranches.length ? el("h4", { class: "first" }, "Entry in tranches") : null,
     tranches.length
       ? table(
           "Tranche plan",

@@ -1,6 +1,6 @@
 // Questions to the service: one place for time limits, the key, ETags and the one error shape.
 
-const TIMEOUT = 20_000;
+const TIMEOUT = 60_000;
 const KEY = "bearmode-key";
 const kept = new Map();
 let skew = 0;

@@ -41,6 +41,7 @@ export async function follow(path, onEvent, onState) {
   for (;;) {
     await seen();
     const stop = new AbortController();
+    let live = false;
     const hide = () => document.hidden && stop.abort();
     document.addEventListener("visibilitychange", hide);
     try {
@@ -52,7 +53,7 @@ export async function follow(path, onEvent, onState) {
       });
       if ([404, 405, 501].includes(response.status)) return;
       if (!response.ok) throw new Error(String(response.status));
-      onState(true);
+      onState((live = true));
       wait = 1000;
       await listen(response.body, stop, (event) => {
         last = event.id ?? last;
@@ -62,7 +63,7 @@ export async function follow(path, onEvent, onState) {
       // Down, restarted or hidden: ask again, later each time.
     } finally {
       document.removeEventListener("visibilitychange", hide);
-      onState(false);
+      if (live) onState(false);
     }
     await sleep(wait * (0.75 + Math.random() / 2));
     wait = Math.min(LONGEST_WAIT, 2 * wait);
