@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup demo test test-long test-system lint types unit bench lock clean
+.PHONY: help setup demo test test-long test-system lint types unit bench bento image lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -44,11 +44,18 @@ test-system: setup  ## what needs more than pip brings (installs Chromium where 
 bench: setup  ## every benchmark, printed
 	for name in labels_and_features window walk_forward store archive update_many many_symbols liquidation_map pandas_oracle board scale; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
+bento: setup  ## bentoml build: the service without what trains it
+	BENTOML_DO_NOT_TRACK=True $(BIN)/bentoml build
+
+image: bento  ## a container image of it, bearmode:latest (needs a container engine)
+	BENTOML_DO_NOT_TRACK=True $(BIN)/bentoml containerize bearmode:latest --image-tag bearmode:latest
+
 UV_COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
-lock:  ## re-resolve both locks: everything, and what a served image holds (needs uv)
+lock:  ## re-resolve the locks: everything, what a served image holds, MLflow's server (needs uv)
 	$(UV_COMPILE) pyproject.toml --extra dev --output-file requirements.lock
 	$(UV_COMPILE) --group serving --constraint requirements.lock --output-file requirements-serving.lock
+	$(UV_COMPILE) --group tracking-server --constraint requirements.lock --output-file deploy/mlflow/requirements.lock
 
 clean:  ## remove what runs leave behind (data, runs, bundles stay)
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache
