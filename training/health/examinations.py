@@ -14,6 +14,7 @@ from training.health.checks import Check, State, graded
 from training.health.limits import HealthLimits
 from training.health.market_now import NOVELTY_DAYS, SymbolDrift, SymbolNow
 from training.health.performance import Recent
+from training.health.served import Served
 
 __all__ = [
     "age_check",
@@ -21,6 +22,7 @@ __all__ = [
     "drift_checks",
     "performance_checks",
     "registry_check",
+    "served_checks",
     "unusual_checks",
 ]
 
@@ -179,6 +181,29 @@ def _recall_check(recent: Recent, metrics: Mapping[str, float], limits: HealthLi
     if not judged:
         words += f"; no regime came in {limits.recall_spells} spells"
     return Check("recall", "warn" if fallen else "ok" if judged else "unknown", words)
+
+
+def served_checks(served: Sequence[Served], version: str, limits: HealthLimits) -> list[Check]:
+    """What the champion's own answers were worth; none where nothing of it was logged."""
+    found = []
+    for one in served:
+        if one.version != version:
+            continue
+        if not one.confirmed:
+            words = f"{one.bars} answered bars, no label of them is confirmed yet"
+            found.append(Check("served", "unknown", words))
+            continue
+        words = (
+            f"realised {one.log_loss:.3f}, expected {one.expected_log_loss:.3f}: {one.gap:+.3f} (limits "
+            f"{limits.gap_warn:+g} and {limits.gap_bad:+g}), {one.accuracy:.0%} right; {one.confirmed} of "
+            f"{one.bars} answered bars, {one.spells} spells"
+        )
+        few = one.spells < limits.recall_spells
+        if few:
+            words += f", fewer than the {limits.recall_spells} that a judgement takes"
+        state: State = "unknown" if few else graded(one.gap, limits.gap_warn, limits.gap_bad)
+        found.append(Check("served", state, words))
+    return found
 
 
 def reference_recall(metrics: Mapping[str, float], name: str) -> float | None:

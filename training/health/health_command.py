@@ -16,6 +16,8 @@ from features.sources import load_histories, parse_date, parse_symbols
 from features.sources.context_closes import load_closes
 from features.store import Store
 from serving.bundle import Manifest
+from serving.settings import ServingSettings
+from serving.watching import read_predictions
 from training.health.print_report import print_report
 from training.health.report import HealthReport, examine
 from training.promotion import load_champion
@@ -31,6 +33,7 @@ def health_command(
     path: Path | None = None,
     as_of: str | None = None,
     json: Path | None = None,
+    predictions: Path | None = None,
 ) -> HealthReport:
     """Print the health of the champion; fail where something is bad.
 
@@ -45,6 +48,8 @@ def health_command(
         Nothing later than this is looked at. Now by default; of a model that was trained on simulated
         data the last bar, since a simulated market has no now.
     json : Path, optional
+    predictions : Path, optional
+        Folder of the prediction log; that of the service's settings by default.
 
     Raises
     ------
@@ -67,7 +72,8 @@ def health_command(
     others = [name for name in universe if name not in {history.symbol for history in histories}]
     closes = load_closes(source, others, path=path, store=places.store, interval=manifest.interval)
     histories = with_context(histories, universe, closes)
-    report = examine(predictor, histories, moment, registry=_registry(places), missing=missing)
+    log = read_predictions(ServingSettings.load().prediction_log_dir if predictions is None else predictions)
+    report = examine(predictor, histories, moment, registry=_registry(places), missing=missing, log=log)
     if json is not None:
         write_json(json, report.as_dict())
     print_report(report)

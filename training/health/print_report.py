@@ -29,6 +29,8 @@ def print_report(report: HealthReport, console: Console | None = None) -> None:
     console.print(_checks(report.checks))
     if report.months:
         console.print(_months(report))
+    if report.served:
+        console.print(_served(report))
     moved = _moved(report)
     if moved.row_count:
         console.print(moved)
@@ -66,6 +68,33 @@ def _months(report: HealthReport) -> Table:
             *(_number(value) for value in (month.expected_log_loss, month.realised_log_loss)),
             _number(month.gap, sign=True),
             *(_number(value) for value in (month.expected_accuracy, month.realised_accuracy)),
+        )
+    return table
+
+
+def _served(report: HealthReport) -> Table:
+    table = Table(
+        box=None,
+        padding=(0, 1),
+        header_style="dim",
+        title="What was served, by bundle: the prediction log beside labels confirmed since",
+        title_justify="left",
+        title_style="",
+    )
+    for name in ("bundle", "last bar"):
+        table.add_column(name, no_wrap=True)
+    for name in ("bars", "known", "spells", "loss exp.", "real.", "gap", "right exp.", "real."):
+        table.add_column(name, justify="right")
+    for one in report.served:
+        table.add_row(
+            one.version,
+            f"{one.until:%Y-%m-%d %H:%M}",
+            str(one.bars),
+            str(one.confirmed),
+            str(one.spells),
+            *(_number(value) for value in (one.expected_log_loss, one.log_loss)),
+            _number(one.gap, sign=True),
+            *(_number(value) for value in (one.expected_accuracy, one.accuracy)),
         )
     return table
 

@@ -20,12 +20,14 @@ from training.health.examinations import (
     drift_checks,
     performance_checks,
     registry_check,
+    served_checks,
     unusual_checks,
 )
 from training.health.limits import HealthLimits
 from training.health.market_now import SymbolNow, look
 from training.health.performance import Month, Recent, by_month, last_confirmed
 from training.health.recent_answers import answering_models, recent_answers
+from training.health.served import Served, served_performance
 
 __all__ = ["HealthReport", "examine"]
 
@@ -47,6 +49,8 @@ class HealthReport:
         Oldest first.
     recent : Recent or None
         The last confirmed days.
+    served : tuple of Served
+        What the prediction log has, by bundle, the newest last.
     metrics : dict of str to float
         Names as Prometheus reads them.
     """
@@ -58,6 +62,7 @@ class HealthReport:
     symbols: tuple[SymbolNow, ...]
     months: tuple[Month, ...]
     recent: Recent | None
+    served: tuple[Served, ...]
     metrics: dict[str, float]
 
     @property
@@ -80,6 +85,7 @@ def examine(
     registry: str | None = None,
     missing: Sequence[str] = (),
     limits: HealthLimits | None = None,
+    log: pd.DataFrame | None = None,
 ) -> HealthReport:
     """Look at the champion and the market.
 
@@ -96,6 +102,8 @@ def examine(
     missing : sequence of str
         Symbols that the model was trained on and that there is no history of.
     limits : HealthLimits, optional
+    log : pandas.DataFrame, optional
+        The prediction log.
 
     Returns
     -------
@@ -109,6 +117,7 @@ def examine(
     answers = recent_answers(histories, answering_models(predictor, since, end))
     symbols = tuple(look(predictor, histories))
     months, recent = tuple(by_month(answers)), last_confirmed(answers, limits.confirmed_days)
+    served = tuple(served_performance(log, histories)) if log is not None else ()
     checks = (
         age_check(manifest, age),
         registry_check(registry),
@@ -116,6 +125,7 @@ def examine(
         *drift_checks(symbols),
         *unusual_checks(symbols, limits),
         *performance_checks(recent, manifest.metrics, limits),
+        *served_checks(served, predictor.version, limits),
     )
     return HealthReport(
         version=predictor.version,
@@ -125,7 +135,8 @@ def examine(
         symbols=symbols,
         months=months,
         recent=recent,
-        metrics=_metrics(predictor, age, now, checks, symbols, months, recent),
+        served=served,
+        metrics=_metrics(predictor, age, now, checks, symbols, months, recent, served),
     )
 
 
@@ -137,6 +148,7 @@ def _metrics(
     symbols: Sequence[SymbolNow],
     months: Sequence[Month],
     recent: Recent | None,
+    served: Sequence[Served],
 ) -> dict[str, float]:
     state = predictor.manifest.advice.model_state(age)
     found = {
@@ -168,6 +180,12 @@ def _metrics(
         found["bearmode_set_size"] = recent.set_size
         for name, value in recent.recall.items():
             found[f'bearmode_recall{{regime="{name}"}}'] = value
+    for one_served in served:
+        label = f'version="{one_served.version}"'
+        found[f"bearmode_served_confirmed_bars{{{label}}}"] = float(one_served.confirmed)
+        found[f"bearmode_served_accuracy{{{label}}}"] = one_served.accuracy
+        found[f"bearmode_served_log_loss{{{label}}}"] = one_served.log_loss
+        found[f"bearmode_served_log_loss_gap{{{label}}}"] = one_served.gap
     return {name: float(value) for name, value in found.items() if isfinite(value)}
 
 
