@@ -710,12 +710,40 @@ def serve(
     port: Annotated[int | None, typer.Option("--port", help="3000 by default; 0 takes a free one.")] = None,
     host: Annotated[str | None, typer.Option("--host", help="127.0.0.1 by default.")] = None,
     bundle: BundleOption = None,
+    live: Annotated[
+        str | None,
+        typer.Option("--live", help="Keep these symbols up to date and watch them.", show_default=False),
+    ] = None,
+    live_source: Annotated[
+        str | None,
+        typer.Option(
+            "--live-source", help="exchange (the default), archive, files or simulated.", show_default=False
+        ),
+    ] = None,
+    live_exchange: Annotated[
+        str | None,
+        typer.Option("--live-exchange", help="binanceusdm (the default), okx or bybit.", show_default=False),
+    ] = None,
+    live_path: Annotated[
+        Path | None,
+        typer.Option("--live-path", help="Folder, for --live-source files.", show_default=False),
+    ] = None,
+    webhook: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--webhook", help="NAME=URL that is told of changes; may be repeated.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Serve the champion over HTTP, in the foreground."""
+    from serving.live.options import live_options
     from serving.server import serve as job
     from training.settings import Places
 
-    raise typer.Exit(job(host=host, port=port, bundle=bundle, bundles_dir=Places.load().bundles))
+    watching = live_options(live, live_source, live_exchange, live_path, webhook)
+    raise typer.Exit(
+        job(host=host, port=port, bundle=bundle, bundles_dir=Places.load().bundles, live=watching)
+    )
 
 
 @app.command()

@@ -20,6 +20,7 @@ from starlette.middleware import Middleware
 
 from features.errors import BearmodeError
 from serving.live_model import LiveModel
+from serving.routes.events import EVENTS_PATH
 from serving.safety import SecurityHeaders, cross_origin, open_guard
 from serving.settings import ServingSettings
 from serving.watching import (
@@ -71,6 +72,7 @@ def with_layers(
         body_limit=settings.body_limit,
         body_seconds=settings.body_seconds,
         not_ready=not_ready,
+        unlimited=[EVENTS_PATH],
     )
 
 

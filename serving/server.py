@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
+import json
 import os
 import signal
 import socket
@@ -17,15 +18,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
 import httpx
 
 from features.errors import BearmodeError
+from serving.live.settings import SECRET_VARIABLE, LiveSettings, secret_of
+from serving.live.supervisor import Supervisor
 from serving.safety.guard import check_exposure
 from serving.settings import ServingSettings
+from serving.tiers import TIERS_SETTING, tiers_file
 
 __all__ = ["SERVICE", "serve"]
 
@@ -42,6 +46,7 @@ def serve(
     bundle: Path | None = None,
     bundles_dir: Path | None = None,
     *,
+    live: Mapping[str, object] | None = None,
     service: str = SERVICE,
 ) -> int:
     """Serve until SIGTERM, SIGINT or SIGHUP; what is ``None`` comes from the settings.
@@ -56,6 +61,8 @@ def serve(
         Serve this bundle instead of the champion.
     bundles_dir : Path, optional
         Folder with ``champion.json``.
+    live : mapping of str to object, optional
+        Options of live mode, as :meth:`serving.live.settings.LiveSettings.load` takes them.
     service : str
         Import path of the BentoML service.
 
@@ -67,22 +74,31 @@ def serve(
     try:
         settings = ServingSettings.load(host=host, port=port, bundle=bundle, bundles=bundles_dir)
         check_exposure(settings)
+        watching = LiveSettings.load(**(live or {}))
+        for hook in watching.webhooks:
+            secret_of(hook)
         address = "127.0.0.1" if settings.host == "localhost" else settings.host
         chosen = _free_port(address, settings.port)
     except BearmodeError as error:
         _say(error.one_line(), error=True)
         return error.exit_code
     with tempfile.TemporaryDirectory(prefix="bearmode-metrics-") as metrics, _signalled() as stopping:
+        environment = _environment(settings, metrics) | _live_environment(watching, live or {})
         # start_new_session: a Ctrl-C of the terminal reaches this process only, which then ends the group.
         child = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
             _command(address, chosen, service),
-            env=_environment(settings, metrics),
+            env={name: value for name, value in environment.items() if not name.startswith(SECRET_VARIABLE)},
             start_new_session=True,
         )
+        beside = Supervisor(watching.state, environment, _warn) if watching.is_on else None
         try:
-            return _run(child, f"http://{_bracketed(address)}:{chosen}", stopping)
+            return _run(child, f"http://{_bracketed(address)}:{chosen}", stopping, beside)
         finally:
+            if beside is not None:
+                beside.ask_to_end()
             _end(child)
+            if beside is not None:
+                beside.end()
 
 
 def _command(host: str, port: int, service: str) -> list[str]:
@@ -101,6 +117,7 @@ def _environment(settings: ServingSettings, metrics: str) -> dict[str, str]:
         **os.environ,
         "PYTHONPATH": root if not inherited else os.pathsep.join([root, inherited]),
         "BEARMODE_BUNDLES": str(settings.bundles.absolute()),
+        TIERS_SETTING: str(tiers_file()),
     }
     environment.pop("BEARMODE_BUNDLE", None)
     if settings.bundle is not None:
@@ -108,7 +125,23 @@ def _environment(settings: ServingSettings, metrics: str) -> dict[str, str]:
     return environment
 
 
-def _run(child: subprocess.Popen[bytes], address: str, stopping: threading.Event) -> int:
+def _live_environment(watching: LiveSettings, given: Mapping[str, object]) -> dict[str, str]:
+    """Settings of live mode for workers and live process, which read the settings file themselves."""
+    found = watching.model_dump(mode="json", include={name for name, one in given.items() if one is not None})
+    found["state"] = str(watching.state.absolute())
+    if watching.path is not None:
+        found["path"] = str(watching.path.absolute())
+    if watching.symbols:
+        found["symbols"] = ",".join(watching.symbols)
+    return {
+        f"BEARMODE_LIVE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in found.items()
+    }
+
+
+def _run(
+    child: subprocess.Popen[bytes], address: str, stopping: threading.Event, beside: Supervisor | None
+) -> int:
     """Wait for a signal or for the child to end by itself; announce the address once it answers."""
     announced = False
     while not stopping.is_set():
@@ -119,6 +152,8 @@ def _run(child: subprocess.Popen[bytes], address: str, stopping: threading.Event
             _say(f"the service ended by itself with exit status {code}; its log above says why", error=True)
             return 1
         announced = announced or _announce(address)
+        if beside is not None:
+            beside.look()
     return 0
 
 
@@ -199,6 +234,10 @@ def _bracketed(host: str) -> str:
     """Host as it stands in a URL; a wildcard is reached on loopback."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     return f"[{host}]" if ":" in host else host
+
+
+def _warn(text: str) -> None:
+    _say(text, error=True)
 
 
 def _say(text: str, *, error: bool = False) -> None:

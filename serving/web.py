@@ -47,7 +47,12 @@ logger = logging.getLogger("bearmode.web")
 
 
 def install(
-    app: Starlette, *, outermost: Sequence[Middleware] = (), around: Sequence[Middleware] = (), **options: Any
+    app: Starlette,
+    *,
+    outermost: Sequence[Middleware] = (),
+    around: Sequence[Middleware] = (),
+    unlimited: Sequence[str] = (),
+    **options: Any,
 ) -> Starlette:
     """Put the layer into BentoML's application, options as of :class:`WebLayer`.
 
@@ -58,6 +63,8 @@ def install(
         What sees a request first, and every answer last.
     around : sequence of Middleware
         What stands between BentoML's metrics and the layer.
+    unlimited : sequence of str
+        Paths that do not count among the requests at once.
     """
     stack = app.user_middleware
     # Ours says more, in one line.
@@ -66,6 +73,10 @@ def install(
     place = min(limits, default=len(stack))
     stack[place:place] = [*around, Middleware(WebLayer, **options)]
     stack[:0] = [*outermost, Middleware(BoundedPaths)]
+    for entry in stack:
+        if _name(entry) == "MaxConcurrencyMiddleware":
+            # A listener waits and computes nothing: it takes no place of those who ask.
+            entry.kwargs["skip_paths"] = [*entry.kwargs.get("skip_paths", ()), *unlimited]
     return app
 
 

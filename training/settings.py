@@ -1,6 +1,7 @@
 """Where things live: ``bearmode.toml``, then ``BEARMODE_*``, then options.
 
-The file's top level holds the fields below; its tables ``[serving]`` and ``[gate]`` are read elsewhere.
+The file's top level holds the fields below; its tables ``[serving]``, ``[live]`` and ``[gate]`` are read
+elsewhere.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ class Places(BaseModel):
     bundles: Path = Field(Path("bundles"), description="bundles and champion.json; BEARMODE_BUNDLES")
     mlruns: Path = Field(Path("mlruns"), description="MLflow database and artifacts; BEARMODE_MLRUNS")
 
+    tiers: Path = Field(
+        Path("margin-tiers.json"), description="margin tiers newer than what ships; BEARMODE_TIERS"
+    )
     archive_url: str | None = Field(
         None, description="a mirror of the Binance public archive; BEARMODE_ARCHIVE_URL, --archive-url"
     )
@@ -58,7 +62,7 @@ class Places(BaseModel):
                 table = tomllib.loads(SETTINGS_FILE.read_text(encoding="utf-8"))
             except (OSError, tomllib.TOMLDecodeError) as error:
                 raise UsageError(f"{SETTINGS_FILE} is not readable: {error}") from error
-            for other in ("serving", "gate"):
+            for other in ("serving", "live", "gate"):
                 table.pop(other, None)
             values |= table
         for name in cls.model_fields:
