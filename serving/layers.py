@@ -24,6 +24,7 @@ from serving.routes.events import EVENTS_PATH
 from serving.safety import SecurityHeaders, cross_origin, open_guard
 from serving.settings import ServingSettings
 from serving.watching import (
+    CurrentState,
     PredictionLog,
     Watch,
     WatchLayer,
@@ -33,7 +34,7 @@ from serving.watching import (
 )
 from serving.web import install
 
-__all__ = ["open_watch", "with_layers"]
+__all__ = ["current_state", "open_watch", "with_layers"]
 
 
 def with_layers(
@@ -91,6 +92,22 @@ def open_watch(settings: ServingSettings, live: LiveModel) -> Watch:
         lost=counted.lost,
     )
     return Watch(counted, log, settings.prediction_log)
+
+
+def current_state(settings: ServingSettings, live: LiveModel) -> CurrentState:
+    """What a worker adds to ``/metrics``: model, store, live mode, the last health report."""
+    # Here and not above: the supervisor of the workers imports this module and reads no store.
+    from features.store import Store  # noqa: PLC0415
+    from features.store_setting import store_setting  # noqa: PLC0415
+    from serving.live.settings import LiveSettings  # noqa: PLC0415
+    from serving.watching.data_readings import live_readings, store_readings  # noqa: PLC0415
+
+    def interval() -> str:
+        predictor = live.predictor
+        return str(getattr(predictor.manifest, "interval", "1h")) if predictor is not None else "1h"
+
+    sources = (store_readings(Store(store_setting()), interval), live_readings(LiveSettings.load().state))
+    return CurrentState(live, health_report=settings.health_report, sources=sources)
 
 
 def _window_bars(live: LiveModel) -> int:

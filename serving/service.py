@@ -18,7 +18,7 @@ from features.errors import BearmodeError
 from features.store_setting import store_setting
 from serving import loading
 from serving.finite import non_finite
-from serving.layers import open_watch, with_layers
+from serving.layers import current_state, open_watch, with_layers
 from serving.live.event_stream import EventStreams
 from serving.live.settings import LiveSettings
 from serving.live_model import AnyPredictor, LiveModel
@@ -28,7 +28,7 @@ from serving.routes import ROUTES
 from serving.routes.current import live_model
 from serving.schemas import Answer
 from serving.settings import ServingSettings
-from serving.watching import CurrentState, note_answer
+from serving.watching import note_answer
 from serving.web_errors import error_response, not_ready
 
 if TYPE_CHECKING:
@@ -120,8 +120,9 @@ class RegimeService:
         settings = ServingSettings.load()
         self.live = open_live_model(settings)
         self.watch = open_watch(settings, self.live)
-        self.now = CurrentState(self.live, health_report=settings.health_report)
+        self.now = current_state(settings, self.live)
         self.market = open_market(self.live)
+        self.market.observe(lambda newest: self.watch.live_answer(newest.answer))
         self.streams = EventStreams(LiveSettings.load())
         self.live.watch(settings.reload_seconds)
 

@@ -79,20 +79,12 @@ class Watch:
         except Exception:
             logger.exception("request %s could not be told of", request.request_id)
 
-    def live_answer(self, answer: Answer, closed: int, window_hash: str | None = None) -> None:
-        """Tell of an answer that was made from the store, for nobody in particular.
-
-        Parameters
-        ----------
-        answer : Answer
-        closed : int
-            Close of its bar, Unix milliseconds.
-        window_hash : str, optional
-        """
+    def live_answer(self, answer: Answer) -> None:
+        """Tell of an answer about the store's newest bar, made once for all who ask."""
         try:
             self.metrics.answer(answer, "live")
             if self.log is not None and self._kept != "off":
-                self.log.put(LoggedAnswer(answer, "live", closed, window_hash=window_hash))
+                self.log.put(LoggedAnswer(answer, "live", closed=round(answer.as_of.timestamp() * 1e3)))
         except Exception:
             logger.exception("an answer from the store could not be told of")
 
