@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
@@ -23,7 +23,7 @@ from pydantic_settings import (
 
 from features.errors import UsageError
 
-__all__ = ["SETTINGS_FILE", "ServingSettings"]
+__all__ = ["SETTINGS_FILE", "ServingSettings", "settings_table"]
 
 SETTINGS_FILE = Path("bearmode.toml")
 """Read from the working directory, where it is there."""
@@ -31,8 +31,14 @@ SETTINGS_FILE = Path("bearmode.toml")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 
 
-def _serving_table(path: Path) -> dict[str, object]:
-    """Table ``[serving]`` of the settings file; empty without file or table."""
+def settings_table(path: Path, name: str) -> dict[str, Any]:
+    """One table of the settings file, such as ``[serving]``; empty without file or table.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read, or the name stands for something else.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -40,11 +46,11 @@ def _serving_table(path: Path) -> dict[str, object]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}", field=str(path)) from error
     try:
-        table = tomllib.loads(text).get("serving", {})
+        table = tomllib.loads(text).get(name, {})
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not TOML: {error}", field=str(path)) from error
     if not isinstance(table, dict):
-        raise UsageError(f"{path}: serving is {table!r}, expected a table", hint="write [serving]")
+        raise UsageError(f"{path}: {name} is {table!r}, expected a table", hint=f"write [{name}]")
     return table
 
 
@@ -166,5 +172,5 @@ class ServingSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Options, then environment, then file; the first that has a value wins."""
-        file_settings = InitSettingsSource(settings_cls, init_kwargs=_serving_table(SETTINGS_FILE))
+        file_settings = InitSettingsSource(settings_cls, init_kwargs=settings_table(SETTINGS_FILE, "serving"))
         return init_settings, env_settings, file_settings
