@@ -11,7 +11,7 @@ import pytest
 
 PACKAGES = ("features", "serving", "training")
 ALLOWED = {"features": {"features"}, "serving": {"features", "serving"}, "training": set(PACKAGES)}
-TRAINING_ONLY = {"lightgbm", "sklearn", "mlflow", "onnxmltools", "skl2onnx", "plotly"}
+TRAINING_ONLY = {"lightgbm", "sklearn", "mlflow", "onnxmltools", "skl2onnx"}
 PICKLES = {"pickle", "joblib", "cloudpickle", "dill", "shelve", "marshal"}
 
 
@@ -66,6 +66,18 @@ def test_no_pickle_anywhere(root: Path) -> None:
             assert call not in text, path
 
 
+def test_onnx_runtime_is_imported_where_its_telemetry_is_turned_off(root: Path, tmp_path: Path) -> None:
+    places = [path for path in modules(root, *PACKAGES) if "onnxruntime" in imported(path)]
+    assert places == [root / "serving" / "onnx_runtime.py"]
+    home = tmp_path / "home"
+    home.mkdir()
+    # Its environment is what makes a device id and a database of events.
+    code = "from serving.onnx_runtime import ort; ort.get_available_providers(); ort.SessionOptions()"
+    environment = {"HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, check=True)
+    assert not list(home.rglob("*"))
+
+
 def test_the_reader_of_imports_sees_each_kind(tmp_path: Path) -> None:
     source = (
         "import pickle as p\nfrom training.x import y\nif 1:\n    def f():\n"
@@ -84,7 +96,7 @@ def test_a_process_that_serves_has_loaded_nothing_that_trains(root: Path) -> Non
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
     ).stdout.split()
     assert {"onnxruntime", "bentoml", "features", "serving"} <= set(found)
-    assert not set(found) & (TRAINING_ONLY | {"training", "bearmode", "onnx"})
+    assert not set(found) & (TRAINING_ONLY | {"training", "bearmode", "onnx", "plotly"})
 
 
 MODULE_LEVEL = (ast.Module, ast.If, ast.Try, ast.With, ast.For, ast.ClassDef)
@@ -105,10 +117,10 @@ def at_import(node: ast.AST) -> list[ast.stmt]:
 
 
 def test_nothing_is_read_made_or_opened_at_import(root: Path) -> None:
-    """Serving's entry point alone sets its framework's telemetry variable before it imports it."""
+    """Only a library's telemetry is turned off before it is imported."""
     for path in modules(root, *PACKAGES):
         for statement in at_import(ast.parse(path.read_text(encoding="utf-8"))):
             text = ast.unparse(statement)
-            if "TRACK" in text or isinstance(statement, ast.Import | ast.ImportFrom):
+            if "TRACK" in text or "TELEMETRY" in text or isinstance(statement, ast.Import | ast.ImportFrom):
                 continue
             assert not [act for act in ACTS if act in text], f"{path.relative_to(root)}: {text}"

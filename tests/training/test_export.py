@@ -9,12 +9,12 @@ import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 from small_training import LONG
 
 from features.errors import TrainingError
+from serving.onnx_runtime import ort
 from training import export
 from training.dataset import Dataset
 from training.export import PARITY, adversarial_rows, export_graph, prove_parity
