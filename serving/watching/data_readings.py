@@ -89,7 +89,7 @@ def _symbols(rows: list[dict[str, Any]]) -> Iterable[Reading]:
 
 def _webhooks(rows: list[dict[str, Any]]) -> Iterable[Reading]:
     for row in rows:
-        for state in ("waiting", "dead"):
+        for state in ("pending", "dead"):
             if state in row:
                 labels = {"webhook": str(row["name"]), "state": state}
                 words = "Deliveries that wait, and those that were given up"
