@@ -11,7 +11,7 @@ help:  ## list the targets
 setup: $(STAMP)  ## build or refresh the environment
 
 # The stamp is written last: an interrupted install is done again, a finished one is never repeated.
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml features/families/_future_paths.c
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; install Python 3.11 or call make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock

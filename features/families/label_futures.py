@@ -19,15 +19,14 @@ import numpy.typing as npt
 
 from features.bars import Bars, FloatArray
 from features.declaration import Feature
+from features.families.future_paths import FuturePaths
 from features.families.label_path import BACK_DAYS, LONGEST_DAYS, carried_log_close
 from features.regimes import (
     FAST_AHEAD_DAYS,
     FAST_BACK_DAYS,
-    FAST_EDGE,
     REGIMES,
     SLOW_AHEAD_DAYS,
     SLOW_BACK_DAYS,
-    SLOW_EDGE,
     SWITCH_COST,
     region_costs,
 )
@@ -50,8 +49,6 @@ FLOOR = 0.007
 SEED = 11
 _CHUNK = 256
 """Rows worked on at a time: what they need stays in the processor's cache."""
-_DAYS = 4
-"""Days whose costs are computed at a time: more of them are fewer steps, but more memory."""
 _SLOW_SCALE = np.sqrt(SLOW_BACK_DAYS + SLOW_AHEAD_DAYS)
 _FAST_SCALE = np.sqrt(FAST_BACK_DAYS + FAST_AHEAD_DAYS)
 
@@ -128,53 +125,24 @@ def _chunk(price: FloatArray, sigma: FloatArray, per_day: int, start: int, end: 
     def volatility(days: IntArray) -> FloatArray:
         return np.asarray(sigma[rows + np.minimum(days, 0)[:, None] * per_day])
 
-    walks = _walks()[:, None]
-    reach = (sigma[rows] * VOLATILITY).astype(np.float32)[:, None]
-
-    def ahead(days: IntArray) -> Float32Array:
-        """The same as ``move`` in single precision, over all futures if any of the days lies ahead."""
-        if days[0] > 0:
-            return reach * walks[days]
-        known = move(np.minimum(days, 0)).astype(np.float32)[:, :, None]
-        if days[-1] <= 0:
-            return known
-        return np.where(days[:, None, None] > 0, reach * walks[np.maximum(days, 0)], known)
-
-    def costs(first: int, last: int) -> Float32Array:
-        """Of each regime, day, row and future."""
-        days = np.arange(first, last + 1)
-        unit = volatility(days)
-        slow = ahead(days + SLOW_AHEAD_DAYS)
-        slow -= ahead(days - SLOW_BACK_DAYS)
-        slow *= (1 / (unit * _SLOW_SCALE)).astype(np.float32)[:, :, None]
-        fast = ahead(days + FAST_AHEAD_DAYS) - ahead(days - FAST_BACK_DAYS)
-        fast *= (1 / (unit * _FAST_SCALE)).astype(np.float32)[:, :, None]
-        return _costs(slow, fast)
-
-    switch = np.float32(SWITCH_COST)
-    settled = _settled_part(move, volatility).astype(np.float32)[:, :, None]
-    total = np.broadcast_to(settled, (len(REGIMES), end - start, FUTURES)).copy()
-    entry = np.empty(total.shape[1:], dtype=np.float32)
-    for first in range(1 - SLOW_AHEAD_DAYS, 1, _DAYS):
-        part = costs(first, min(first + _DAYS - 1, 0))
-        for day in range(part.shape[1]):
-            total.min(axis=0, out=entry)
-            np.add(entry, switch, out=entry)
-            np.minimum(total, entry, out=total)
-            total += part[:, day]
-    after = np.zeros(total.shape, dtype=np.float32)
-    for last in range(PATH_AHEAD_DAYS, 0, -_DAYS):
-        part = costs(max(last - _DAYS + 1, 1), last)
-        for day in range(part.shape[1] - 1, -1, -1):
-            after += part[:, day]
-            after.min(axis=0, out=entry)
-            np.add(entry, switch, out=entry)
-            np.minimum(after, entry, out=after)
-    total += after
+    days = np.arange(1 - SLOW_AHEAD_DAYS, PATH_AHEAD_DAYS + 1)
+    unit = volatility(days)
+    total = FuturePaths(
+        walks=_walks(),
+        reach=(sigma[rows] * VOLATILITY).astype(np.float32),
+        settled=_settled_part(move, volatility).astype(np.float32),
+        moves=move(np.arange(days[0] - FAST_BACK_DAYS, 1)).astype(np.float32),
+        back=move(days - SLOW_BACK_DAYS).astype(np.float32),
+        slow_unit=(1 / (unit * _SLOW_SCALE)).astype(np.float32),
+        fast_unit=(1 / (unit * _FAST_SCALE)).astype(np.float32),
+    ).totals()
     total -= total.min(axis=0)
     weight = np.exp(total.astype(np.float64) / -SOFTNESS)
     weight /= weight.sum(axis=0)
-    shares = np.add.accumulate(weight, axis=2)[:, :, -1] / FUTURES  # one order of adding, whatever the shape
+    shares = weight[:, 0].copy()
+    for future in range(1, FUTURES):  # one order of adding, whatever the shape
+        shares += weight[:, future]
+    shares /= FUTURES
     return np.asarray(np.log((shares + FLOOR) / (1 + len(REGIMES) * FLOOR)))
 
 
@@ -191,17 +159,3 @@ def _settled_part(
     for cost in costs[1:]:
         total = np.minimum(total, total.min(axis=0) + SWITCH_COST) + cost
     return np.asarray(total - total.min(axis=0))
-
-
-def _costs(slow: Float32Array, fast: Float32Array) -> Float32Array:
-    """:func:`features.regimes.region_costs` in single precision, regimes first."""
-    edge, leg = np.float32(SLOW_EDGE), np.float32(FAST_EDGE)
-    falling = np.maximum(slow + edge, 0)
-    out = np.empty((len(REGIMES), *slow.shape), dtype=np.float32)
-    np.maximum(fast - leg, 0, out=out[0])
-    out[0] += falling
-    np.maximum(np.abs(slow) - edge, 0, out=out[1])
-    np.maximum(leg - fast, 0, out=out[2])
-    out[2] += falling
-    np.maximum(edge - slow, 0, out=out[3])
-    return out
