@@ -119,7 +119,7 @@ class FuturePaths:
     def _at(self, day: int) -> Float32Array:
         """Log price of a day over that of the row: known, or by future."""
         if day <= 0:
-            return self.moves[day + self.behind + FAST_BACK_DAYS]
+            return np.asarray(self.moves[day + self.behind + FAST_BACK_DAYS])
         return np.asarray(self.walks[day][:, None] * self.reach)
 
     def _stay(self, total: Float32Array, day: int) -> None:
