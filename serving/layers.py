@@ -32,7 +32,7 @@ from serving.watching import (
     metrics,
     note_key,
 )
-from serving.web import install
+from serving.web import LargeBodies, install
 
 __all__ = ["current_state", "open_watch", "with_layers"]
 
@@ -72,6 +72,7 @@ def with_layers(
         admit=guard.admit,
         body_limit=settings.body_limit,
         body_seconds=settings.body_seconds,
+        large=LargeBodies("/v1/predict/batch", settings.batch_limit, settings.batches),
         not_ready=not_ready,
         unlimited=[EVENTS_PATH],
     )

@@ -17,6 +17,8 @@ from starlette.responses import Response
 from features.errors import BearmodeError
 from features.store_setting import store_setting
 from serving import loading
+from serving.batch_answer import read_batch, results_of
+from serving.batch_schemas import BatchAnswer, BatchRequestBody
 from serving.finite import non_finite
 from serving.layers import current_state, open_watch, with_layers
 from serving.live.event_stream import EventStreams
@@ -26,7 +28,7 @@ from serving.openapi import described
 from serving.request_parsing import PredictRequestBody
 from serving.routes import ROUTES
 from serving.routes.current import live_model
-from serving.schemas import Answer
+from serving.schemas import Answer, PredictRequest
 from serving.settings import ServingSettings
 from serving.watching import note_answer
 from serving.web_errors import error_response, not_ready
@@ -121,6 +123,7 @@ class RegimeService:
         self.live = open_live_model(settings)
         self.watch = open_watch(settings, self.live)
         self.now = current_state(settings, self.live)
+        self.item_limit = settings.body_limit
         self.market = open_market(self.live)
         self.market.observe(lambda newest: self.watch.live_answer(newest.answer))
         self.streams = EventStreams(LiveSettings.load())
@@ -162,3 +165,19 @@ class RegimeService:
         self.live.recent.keep(request)
         note_answer(answer, request)
         return answer
+
+    @bentoml.api(route="/v1/predict/batch", output_spec=BatchAnswer)  # type: ignore[untyped-decorator]
+    def predict_batch(self, request: BatchRequestBody, /) -> Response:
+        """An answer or an error for each of many windows; one that is wrong stops no other."""
+        predictor = self.live.predictor
+        if predictor is None:
+            return error_response(not_ready(self.live.error))
+        try:
+            windows = read_batch(request.body, self.item_limit)
+        except BearmodeError as error:
+            return error_response(error)
+        found = results_of(predictor, windows, now=pd.Timestamp.now(tz="UTC"))
+        for window, result in zip(windows, found.results, strict=True):
+            if result.answer is not None and isinstance(window, PredictRequest):
+                note_answer(result.answer, window)
+        return Response(found.model_dump_json(), media_type="application/json")

@@ -87,6 +87,12 @@ class ServingSettings(BaseSettings):
     body_limit: int = Field(
         4_000_000, ge=1_000, le=4_000_000, description="bytes of a request body, sent and unpacked"
     )
+    batch_limit: int = Field(
+        64_000_000, ge=1_000, le=64_000_000, description="bytes of the body of a batch, sent and unpacked"
+    )
+    batches: int = Field(
+        2, ge=1, le=64, description="batches that a worker takes at once; more are answered 429"
+    )
     body_seconds: float = Field(15.0, gt=0, le=600, description="time a client has to send its body")
     reload_seconds: float = Field(
         2.0, gt=0, le=3_600, description="how often champion.json, or the bundle folder, is looked at"

@@ -14,7 +14,8 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from starlette.applications import Starlette
@@ -27,7 +28,7 @@ from serving.request_body import ClientGoneError, check_headers, read_body
 from serving.watching.route_names import RouteNames
 from serving.web_errors import RequestRefusedError, error_for_status, error_response, is_error_body
 
-__all__ = ["BoundedPaths", "WebLayer", "install"]
+__all__ = ["BoundedPaths", "LargeBodies", "WebLayer", "install"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -118,6 +119,42 @@ class BoundedPaths:
         await self.app(scope, receive, send)
 
 
+class LargeBodies:
+    """The path that takes large bodies, and how many of them at once: each is held in memory.
+
+    Parameters
+    ----------
+    path : str
+    limit : int
+        Bytes of one body, as sent and as unpacked.
+    at_once : int
+    """
+
+    def __init__(self, path: str, limit: int, at_once: int) -> None:
+        self.path = path
+        self.limit = limit
+        self._free = at_once
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Hold the place of one body.
+
+        Raises
+        ------
+        RequestRefusedError
+            429 where all are taken.
+        """
+        if self._free < 1:
+            raise RequestRefusedError(
+                429, f"as many requests to {self.path} as it takes at once are being answered", hint="retry"
+            )
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
 class WebLayer:
     """Limits before, one error shape after.
 
@@ -129,6 +166,8 @@ class WebLayer:
         Bytes of a body, as sent and as unpacked.
     body_seconds : float
         Time for a body to arrive.
+    large : LargeBodies, optional
+        The path whose bodies may be larger.
     not_ready : callable, optional
         Gives the error that a 503 without a reason is answered with.
     admit : callable, optional
@@ -142,9 +181,11 @@ class WebLayer:
         admit: Callable[[Scope, Headers], object] | None = None,
         body_limit: int = 4_000_000,
         body_seconds: float = 15.0,
+        large: LargeBodies | None = None,
         not_ready: Callable[[], BearmodeError] | None = None,
     ) -> None:
         self.app = app
+        self.large = large
         self.body_limit = body_limit
         self.body_seconds = body_seconds
         self.not_ready = not_ready
@@ -162,13 +203,13 @@ class WebLayer:
         try:
             if self.admit is not None:
                 self.admit(scope, headers)
-            if _match(scope) is Match.FULL and scope["method"] in {"POST", "PUT", "PATCH"}:
-                check_headers(headers, self.body_limit)
-                body = await read_body(receive, headers, limit=self.body_limit, seconds=self.body_seconds)
-                if not body:
-                    raise RequestRefusedError(400, "the body is empty, expected JSON", code="not_json")
-                scope, receive = _with_body(scope, body, receive)
-            await self.app(scope, receive, answer)
+            if _match(scope) is not Match.FULL or scope["method"] not in {"POST", "PUT", "PATCH"}:
+                await self.app(scope, receive, answer)
+            elif self.large is not None and scope["path"] == self.large.path:
+                with self.large.one():
+                    await self._with_whole_body(scope, receive, answer, headers, self.large.limit)
+            else:
+                await self._with_whole_body(scope, receive, answer, headers, self.body_limit)
         except ClientGoneError:
             return
         except BearmodeError as error:
@@ -176,6 +217,16 @@ class WebLayer:
         except Exception:
             logger.exception("request %s: %s failed", answer.request_id, scope["path"])
             await answer.refuse(error_for_status(500))
+
+    async def _with_whole_body(
+        self, scope: Scope, receive: Receive, answer: Send, headers: Headers, limit: int
+    ) -> None:
+        check_headers(headers, limit)
+        body = await read_body(receive, headers, limit=limit, seconds=self.body_seconds)
+        if not body:
+            raise RequestRefusedError(400, "the body is empty, expected JSON", code="not_json")
+        scope, receive = _with_body(scope, body, receive)
+        await self.app(scope, receive, answer)
 
 
 def _request_id(headers: Headers) -> str:
