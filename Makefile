@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup demo test test-long test-system lint types unit bench bento image lock clean
+.PHONY: help setup demo test test-long test-system lint types unit audit bench bento image lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -30,6 +30,9 @@ types: setup  ## mypy, strict
 
 unit: setup  ## the fast tests
 	$(BIN)/pytest -n 2 -m "not long and not system"
+
+audit: setup  ## look every locked version up among known vulnerabilities; says so where it cannot
+	$(BIN)/python .ci/audit.py
 
 test: lint types unit  ## what every change passes (under 8 minutes)
 
