@@ -3,6 +3,7 @@
 import { el, more, table } from "./dom.js";
 import { capital, fine, known, MISSING, number, percent, price, signed, times, words } from "./format.js";
 
+const ORDINAL = ["First", "Second", "Third"];
 const SIDE = { short: "Short", long: "Long", flat: "Flat" };
 
 /** The card of the advice. */
@@ -47,8 +48,7 @@ function fundingNote(funding) {
 }
 
 /** Short against long share of the gross exposure. */
-export function biasBar(share) {
-  const text = `${percent(share)} short, ${percent(1 - share)} long`;
+export function biasBar(share, text = `${percent(share)} short, ${percent(1 - share)} long`) {
   return el("span", { class: "bias", vars: { share: `${100 * share}%` } }, el("span", { class: "bar", "aria-hidden": "true" }), el("span", { class: "words" }, text));
 }
 
@@ -69,7 +69,7 @@ function orders(answer) {
           "Tranche plan",
           [{ words: "Tranche" }, { words: "Share", number: true }, { words: "Price", number: true }, { words: "Average entry", number: true }, { words: "Liquidation", number: true }, { words: "When" }],
           tranches.map((one, place) => [
-            String(place + 1),
+            ORDINAL[place] ?? String(place + 1),
             percent(one.share),
             price(one.price),
             price(one.average_entry),

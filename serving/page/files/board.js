@@ -2,7 +2,7 @@
 
 import { el, put } from "./dom.js";
 import { age, rowOf } from "./answers.js";
-import { chance, clock, known, MISSING, price, signed, span, times } from "./format.js";
+import { chance, clock, known, MISSING, percent, price, signed, span, times } from "./format.js";
 import { biasBar } from "./advice.js";
 import { badge } from "./regimes.js";
 
@@ -88,6 +88,12 @@ function render() {
   if (focused) [...body.querySelectorAll("a")].find((one) => one.hash === focused)?.focus({ preventScroll: true });
 }
 
+/** The larger share in words, and both as a bar. */
+function lean(row) {
+  if (row.side === "flat" || !known(row.shortShare)) return row.side ?? MISSING;
+  return biasBar(row.shortShare, row.shortShare >= 0.5 ? `${percent(row.shortShare)} short` : `${percent(1 - row.shortShare)} long`);
+}
+
 function rowElement(row) {
   const chosen = row.symbol === state.chosen;
   const link = el("a", { href: `#${row.symbol}`, "aria-current": chosen ? "true" : null }, row.symbol);
@@ -102,7 +108,7 @@ function rowElement(row) {
     badge(row.regime),
     row.since === null ? MISSING : el("span", {}, clock(row.since), el("span", { class: "soft" }, ` · ${row.sinceAtLeast ? "at least " : ""}${span(row.asOf - row.since)}`)),
     el("span", { class: "meter" }, el("span", { class: "track", "aria-hidden": "true", vars: { share: `${100 * (row.confidence ?? 0)}%` } }, el("span", { class: `fill ${row.regime}` })), chance(row.confidence)),
-    row.side === "flat" ? "flat" : biasBar(row.shortShare),
+    lean(row),
     known(row.leverage) && row.side !== "flat" ? `${times(row.leverage)} ${row.side}` : MISSING,
     age(row.newest, row.bar),
   ];

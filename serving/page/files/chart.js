@@ -10,6 +10,7 @@ import { colour, faded } from "./theme.js";
 const PANELS = { price: [0.37, 1], ribbon: [0.3, 0.345], chances: [0, 0.26] };
 const CANDLES = 240;
 const AHEAD = 0.09;
+const LABELS = 92;
 
 /** Traces and layout for rows of a history; `answer` may be missing, then no plan is drawn. */
 export function priceFigure(node, rows, step, answer) {
@@ -18,7 +19,8 @@ export function priceFigure(node, rows, step, answer) {
   const margin = { l: narrow ? 46 : 62, r: narrow ? 6 : 178, t: 8, b: 38 };
   const first = rows[0].at - step;
   const last = rows.at(-1);
-  const end = last.at + AHEAD * (last.at - first);
+  const ahead = narrow ? LABELS / (width - margin.l - margin.r - LABELS) : AHEAD;
+  const end = last.at + ahead * (last.at - first);
   const levels = answer ? levelsOf(answer) : [];
   const range = priceRange(rows, levels);
   const height = (node.clientHeight - margin.t - margin.b) * (PANELS.price[1] - PANELS.price[0]);

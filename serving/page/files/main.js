@@ -16,7 +16,7 @@ const POLL = 30_000;
 const POLL_BESIDE_EVENTS = 120_000;
 const LONGEST_WAIT = 30_000;
 const SYMBOL = /^[A-Z0-9]{2,24}$/;
-const state = { events: false, failures: 0, regimes: new Map(), wake: () => {} };
+const state = { events: false, listening: "not yet", failures: 0, regimes: new Map(), due: false, stir: () => {} };
 
 /** Symbol in the address, if it names one; `#board`, `#symbol` and `#model` are sections. */
 function addressed() {
@@ -24,12 +24,13 @@ function addressed() {
   return SYMBOL.test(name) && !document.getElementById(name.toLowerCase()) ? name : null;
 }
 
-function go(symbol, move) {
+/** Show a symbol; where its parts are read by somebody else, `read` is false. */
+function go(symbol, move, read = true) {
   if (symbol === null) return;
   if (symbol !== shownSymbol()) {
     open(symbol);
     choose(symbol);
-    state.wake();
+    if (read) refresh();
   }
   document.title = `${symbol} · bearmode`;
   if (!move) return;
@@ -62,7 +63,7 @@ async function readAll() {
     changes(boardRows());
     dataBanner();
     const first = boardRows().find((row) => !row.error) ?? boardRows()[0];
-    if (shownSymbol() === null) go(addressed() ?? first?.symbol ?? null, addressed() !== null);
+    if (shownSymbol() === null) go(addressed() ?? first?.symbol ?? null, addressed() !== null, false);
   } else noBoard(board.reason);
   await refresh();
 }
@@ -74,7 +75,8 @@ function note(board) {
 
 function noBoard(error) {
   document.getElementById("board-note").textContent = "";
-  banner("store", "bad", "No board.", `${capital(error.message)}.${error.hint ? ` ${error.hint}.` : ""}`);
+  if (error.code === "not_ready") banner("store");
+  else banner("store", "bad", "No board.", `${capital(error.message)}.${error.hint ? ` ${error.hint}.` : ""}`);
   put(
     document.getElementById("board-body"),
     el("p", {}, `${capital(error.message)}.`),
@@ -82,7 +84,7 @@ function noBoard(error) {
     el("p", { class: "soft" }, "The prediction endpoint does not need it: it answers the window that it is sent."),
   );
   const symbol = addressed();
-  if (symbol !== null && shownSymbol() === null) go(symbol, false);
+  if (symbol !== null && shownSymbol() === null) go(symbol, false, false);
 }
 
 /** Say it aloud when a regime changed while the page was open. */
@@ -119,6 +121,7 @@ function dataBanner() {
 
 function failed(error) {
   state.failures += 1;
+  if (state.listening === "over") state.listening = "not yet";
   const form = document.getElementById("key-form");
   form.hidden = error.status !== 401;
   if (error.status === 401) {
@@ -132,15 +135,42 @@ function failed(error) {
   } else banner("service", "bad", "The service refuses.", `${capital(error.message)}.${error.hint ? ` ${error.hint}.` : ""}`);
 }
 
+/** Follow the events where live mode is on; asked again after every time that the service was away. */
+async function listen() {
+  if (state.listening !== "not yet") return;
+  state.listening = "now";
+  const show = (live) => {
+    state.events = live;
+    if (state.failures === 0) connection("live", live ? "Live" : "Connected");
+    if (!live) wake();
+  };
+  try {
+    const live = await ask("v1/live");
+    if (live.state !== "off") await follow("v1/events", wake, show);
+  } catch (error) {
+    if (!(error instanceof ApiError)) console.error(error);
+  } finally {
+    state.listening = "over";
+  }
+}
+
 function answered() {
+  listen();
   state.failures = 0;
   document.getElementById("key-form").hidden = true;
   banner("service");
   connection("live", state.events ? "Live" : "Connected");
 }
 
+/** Read now, or once more if a reading is under way: what it began with may be old already. */
+function wake() {
+  state.due = true;
+  state.stir();
+}
+
 async function keepReading() {
   for (;;) {
+    state.due = false;
     try {
       await readAll();
       answered();
@@ -149,7 +179,7 @@ async function keepReading() {
       failed(error);
     }
     const wait = state.failures ? Math.min(LONGEST_WAIT, 1000 * 2 ** state.failures) : state.events ? POLL_BESIDE_EVENTS : POLL;
-    await Promise.race([sleep(wait), new Promise((done) => (state.wake = done))]);
+    if (!state.due) await Promise.race([sleep(wait), new Promise((done) => (state.stir = done))]);
   }
 }
 
@@ -157,23 +187,14 @@ function start() {
   startTheme();
   startBoard();
   addEventListener("hashchange", () => go(addressed(), true));
-  addEventListener("online", () => state.wake());
-  document.addEventListener("visibilitychange", () => !document.hidden && state.wake());
+  addEventListener("online", wake);
+  document.addEventListener("visibilitychange", () => !document.hidden && wake());
   document.getElementById("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
     useKey(document.getElementById("key").value);
-    state.wake();
+    wake();
   });
   keepReading();
-  follow(
-    "v1/events",
-    () => state.wake(),
-    (live) => {
-      state.events = live;
-      if (state.failures === 0) connection("live", live ? "Live" : "Connected");
-      if (!live) state.wake();
-    },
-  );
 }
 
 start();

@@ -81,6 +81,7 @@ function reloads(history) {
 
 function journalCard(journal, error) {
   const card = (...inside) => el("section", { class: "card", "aria-labelledby": "journal-title" }, el("h3", { id: "journal-title" }, "Promotion journal"), ...inside);
+  if (error?.code === "not_found") return card(el("p", { class: "soft" }, "This service shows no journal: bearmode journal prints it."));
   if (error) return card(el("p", { class: "soft" }, error.message), error.hint ? el("p", { class: "soft" }, error.hint) : null);
   if (!journal?.length) return card(el("p", { class: "soft" }, "Nothing has been promoted yet: `bearmode retrain` writes the first entry."));
   return card(

@@ -15,15 +15,15 @@ import { survivalCard } from "./survival.js";
 
 /** Length of what the chart shows, and of a row of it. */
 const RANGES = {
-  "1 week": { days: 7, step: "1h" },
-  "1 month": { days: 30, step: "4h" },
-  "3 months": { days: 91, step: "4h" },
-  "1 year": { days: 365, step: "1d" },
-  All: { days: null, step: "1d" },
+  "1W": { words: "1 week", days: 7, step: "1h" },
+  "1M": { words: "1 month", days: 30, step: "4h" },
+  "3M": { words: "3 months", days: 91, step: "4h" },
+  "1Y": { words: "1 year", days: 365, step: "1d" },
+  All: { words: "all", days: null, step: "1d" },
 };
-const BEFORE_ALL = "2000-01-01T00:00:00Z";
+const BEFORE_ALL = "2010-01-01T00:00:00Z";
 const MAP_DAYS = 120;
-const state = { symbol: null, range: "3 months", answer: null, cards: {}, turn: 0 };
+const state = { symbol: null, range: "3M", answer: null, cards: {}, turn: 0 };
 
 /** Ids and headings of the cards, in the order of the page. */
 const CARDS = ["summary", "chart", "advice", "signals", "map", "survival"];
@@ -204,7 +204,9 @@ function ranges(choose) {
     "fieldset",
     { class: "choice range" },
     el("legend", { class: "unseen" }, "Span of the chart"),
-    Object.keys(RANGES).map((range) => el("label", {}, el("input", { type: "radio", name: "range", value: range, checked: range === state.range, on: { change: () => choose(range) } }), el("span", {}, range))),
+    Object.entries(RANGES).map(([range, { words: long }]) =>
+      el("label", { title: long }, el("input", { type: "radio", name: "range", value: range, "aria-label": long, checked: range === state.range, on: { change: () => choose(range) } }), el("span", {}, range)),
+    ),
   );
 }
 
