@@ -16,7 +16,7 @@ from serving.predictor import Predictor
 from training.dataset import ROW_HOURS
 from training.health.recent_answers import sampled_bars
 
-__all__ = ["MovedFeature", "SymbolDrift", "SymbolNow", "look"]
+__all__ = ["MovedFeature", "SymbolDrift", "SymbolNow", "look", "window_drift"]
 
 FULL_WINDOW = 0.8
 """Share of its rows that a window needs to be compared."""
@@ -118,14 +118,29 @@ def _symbol(predictor: Predictor, history: History) -> SymbolNow:
         funding_known=bool(np.isfinite(history.column("funding_rate")[last])),
         open_interest_known=bool(np.isfinite(history.column("open_interest")[last])),
         drift=tuple(
-            _drift(predictor, number, X[np.asarray(time > end - pd.Timedelta(days=one.days))], rows_per_day)
+            window_drift(
+                predictor, number, X[np.asarray(time > end - pd.Timedelta(days=one.days))], rows_per_day
+            )
             for number, one in enumerate(drift.windows)
         ),
         unusual=unusual,
     )
 
 
-def _drift(predictor: Predictor, number: int, X: npt.NDArray[np.float32], rows_per_day: float) -> SymbolDrift:
+def window_drift(
+    predictor: Predictor, number: int, X: npt.NDArray[np.float32], rows_per_day: float
+) -> SymbolDrift:
+    """Compare the rows of one symbol's last days with the training.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    number : int
+        Which of the manifest's windows.
+    X : ndarray of float32, shape (n_rows, n_features)
+        Sampled rows of that window.
+    rows_per_day : float
+    """
     drift = predictor.manifest.drift
     window = drift.windows[number]
     if not window.limits or len(X) < FULL_WINDOW * window.days * rows_per_day:

@@ -64,6 +64,16 @@ class GateSettings(BaseModel):
     revised_share: float = Field(
         0.01, ge=0, le=1, description="share of the champion's golden bars that may have another value today"
     )
+    changed_months: float = Field(
+        0.10,
+        ge=0,
+        le=1,
+        description="share of a symbol's months that may differ from what the champion learned from",
+    )
+    odd_bars: float = Field(
+        0.0005, ge=0, le=1, description="share of a symbol's bars that no trade explains; five always may be"
+    )
+    label_spells: float = Field(60.0, gt=0, description="changes of a symbol's hindsight label a year")
     lost_symbols: int = Field(0, ge=0, description="symbols of the champion that the challenger may lack")
     floor_macro_f1: float = Field(0.35, ge=0, le=1, description="without a champion to compare with")
     floor_recall: float = Field(

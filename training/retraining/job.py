@@ -17,7 +17,7 @@ from features.errors import BearmodeError, UsageError
 from features.sources import parse_date
 from serving.bundle import champion
 from training.compare.plan import Market
-from training.dataset import build_dataset
+from training.dataset import Dataset, build_dataset
 from training.environment import code_hash, environment
 from training.making.work import fingerprint
 from training.parallel.workforce import Workforce
@@ -25,6 +25,7 @@ from training.pipeline import require_learnable, require_one_source
 from training.recipe import Recipe
 from training.retraining.challenger import Challenger
 from training.retraining.current import FOLDER, WORK_TAG, Current, read_current
+from training.retraining.data_check import examine_data, known_past, refuse_bad_data
 from training.retraining.gate_settings import GateSettings
 from training.retraining.journal import Journal
 from training.retraining.lock import bundles_locked
@@ -118,6 +119,7 @@ class _Job:
         recipe, words = chosen_recipe(self.request, self.places, simulated=simulated)
         self.say(f"recipe {recipe.recipe_hash()[:12]}: {words}")
         dataset = build_dataset(market.histories, recipe.selected())
+        self._examine(dataset)
         require_learnable(dataset)
         hashes = (dataset.data_hash(), dataset.feature_hash())
         self.challenger = Challenger(
@@ -134,6 +136,18 @@ class _Job:
             workforce=self._workforce(market),
         )
         return self.challenger.run()
+
+    def _examine(self, dataset: Dataset) -> None:
+        """Look at the data before they are learned from; what is odd goes into the journal."""
+        self.step = "data"
+        since = parse_date(self.request.since, "since")
+        found = examine_data(dataset, known_past(self.places.bundles), self.settings, since)
+        if found:
+            self.notes["data"] = [one.as_dict() for one in found]
+        for one in found:
+            if not one.refused:
+                self.say(one.words)
+        refuse_bad_data(found)
 
     def _workforce(self, market: MarketData) -> Workforce:
         """Who fits; a cluster reads the very span that was read here."""
