@@ -76,7 +76,7 @@ def step(name: str, store: Path) -> dict[str, float]:
         dataset = build_dataset(load_histories(None, [], store=store), default_features())
         seconds, bars = time.perf_counter() - started, len(dataset.y)
         if name == "fit":
-            outcomes: Excursions = concatenated_excursions(dataset)
+            outcomes: Excursions = concatenated_excursions(dataset, None)
             train, cut = final_rows(dataset)
             started = time.perf_counter()
             fit_without_sets(dataset, default_recipe(default_features()), outcomes, train, cut)

@@ -30,7 +30,10 @@ def _shared_steps(market: MarketState, parameters: AdviceParameters, cap: float)
     """Steps that both sides start from."""
     days = parameters.horizon_days
     steps = [
-        CalculationStep(name="horizon_days", value=days, words="days that the position is to live through")
+        CalculationStep(name="horizon_days", value=days, words="days that the position is to live through"),
+        CalculationStep(
+            name="survival_level", value=parameters.survival_level, words="chance to live through them"
+        ),
     ]
     if market.volatility_known:
         sigma = market.sigma_day
@@ -98,7 +101,8 @@ def advise(
     account : Account, optional
         Without it tier 1, the cap of the parameters, no sizes and no position report.
     squeeze : Squeeze, optional
-        Quantiles of this bar's adverse excursion; those of the fitted table by default.
+        Quantiles of this bar's adverse excursion; without them the fitted table stands in, which knows
+        one level: the account's own ``survival_level`` is then withheld.
 
     Returns
     -------
@@ -106,6 +110,12 @@ def advise(
         No NaN in it, whatever is missing; what was assumed: :func:`assumptions`.
     """
     position = account.position if account else None
+    wished = account.survival_level if account else None
+    withheld: dict[str, str] = {}
+    if wished is not None and squeeze is not None:
+        parameters = parameters.model_copy(update={"survival_level": wished})
+    elif wished not in {None, parameters.survival_level}:
+        withheld["account.survival_level"] = "squeeze_missing"
     short_open = position is not None and position.side == "short"
     share = short_share(regime, probabilities, confirmed=confirmed, short_open=short_open)
     side = side_of(regime, share, market.distance_from_mean_20d)
@@ -123,7 +133,7 @@ def advise(
     )
     mine = long if side == "long" else short
     sheet = order_sheet(side, regime, mine, market, parameters, account, second_now=second_now)
-    withheld = dict(sheet.withheld)
+    withheld |= sheet.withheld
     steps = [*_shared_steps(market, parameters, cap), *short.steps, *long.steps, *sheet.steps]
     looked_at: LookedAt | None = None
     if account and position:

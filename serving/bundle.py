@@ -1,8 +1,9 @@
 """The served artifact: a folder that proves itself before it is used.
 
     model.onnx     features (float32) -> calibrated probabilities
+    squeeze.onnx   features (float32) -> quantiles of the adverse excursion
     manifest.json  everything the answer depends on, and the SHA-256 of each file; content only
-    golden.json    feature rows with probabilities, raw windows with full answers
+    golden.json    feature rows with probabilities and quantiles, raw windows with full answers
     run.json       run id and times; outside the hash
 
 The version of a bundle is the head of its manifest's SHA-256: same data, code and seed, same
@@ -20,7 +21,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import onnxruntime as ort
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from features.catalog import select
@@ -32,6 +32,9 @@ from features.regimes import LABEL_VERSION, REGIMES
 from serving.advice import AdviceParameters
 from serving.decision import DecisionParameters
 from serving.drift import DriftParameters
+from serving.feature_schema import FeatureSchema
+from serving.onnx_runtime import ort
+from serving.squeeze import HORIZONS, LEVELS, SIDES, SqueezeParameters
 
 __all__ = [
     "Bundle",
@@ -45,28 +48,18 @@ __all__ = [
     "write_json",
 ]
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """2: answers hold seven signals and ``effective_signals``. 3: the recipe is in the manifest; the decision
 goes by costs and margins and has the thresholds of the prediction sets; the training rows are described
 for drift and novelty; answers say what would flip them, how old the model is and how unusual the bar. 4: the
-advice holds the plan in prices and money, full tiers, and why a value is null."""
+advice holds the plan in prices and money, full tiers, and why a value is null. 5: quantiles of the adverse
+excursion come from a model of their own, ``squeeze.onnx``."""
 VERSION_DIGITS = 12
-_NAMES = ("model.onnx", "golden.json")
+_NAMES = ("model.onnx", "squeeze.onnx", "golden.json")
 
 
 class _Content(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FeatureSchema(_Content):
-    """One feature that the model reads, in column order."""
-
-    name: str
-    group: str
-    lookback_bars: int
-    unit: str
-    inputs: list[str]
-    words: str
 
 
 class TrainingSpan(_Content):
@@ -94,6 +87,8 @@ class Manifest(_Content):
     advice: AdviceParameters
     drift: DriftParameters
     """What the training rows looked like: novelty of a row, drift of many."""
+    squeeze: SqueezeParameters
+    """Of ``squeeze.onnx``."""
     temperature: float
     training: TrainingSpan
     data_hash: str
@@ -138,8 +133,8 @@ class Bundle:
     version : str
         Its first 12 digits: the name of the bundle's folder and of the model in every answer.
     run : RunInfo
-    session : onnxruntime.InferenceSession
-        One thread, CPU provider.
+    session, squeeze_session : onnxruntime.InferenceSession
+        Of ``model.onnx`` and ``squeeze.onnx``; one thread, CPU provider.
     golden : dict
         The content of ``golden.json``.
     """
@@ -165,16 +160,20 @@ class Bundle:
             self.run = RunInfo.model_validate_json(run.read_bytes()) if run.is_file() else RunInfo()
         except ValidationError as error:
             raise BundleError(f"{run} is not readable") from error
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        try:
-            self.session = ort.InferenceSession(
-                content["model.onnx"], options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # the runtime has no narrower base class for a bad graph
-            raise BundleError(f"{folder / 'model.onnx'} is not a graph that runs here: {error}") from error
-        self._verify_graph()
+        manifest = self.manifest
+        self.session = self._session(
+            "model.onnx",
+            content,
+            [("features", [len(manifest.features)]), ("probabilities", [len(REGIMES)])],
+        )
+        self.squeeze_session = self._session(
+            "squeeze.onnx",
+            content,
+            [
+                ("features", [len(manifest.squeeze.features) + 1]),
+                ("scales", [len(SIDES), len(HORIZONS), len(LEVELS)]),
+            ],
+        )
 
     def _verify_files(self) -> dict[str, bytes]:
         content = {}
@@ -189,16 +188,24 @@ class Bundle:
                 )
         return content
 
-    def _verify_graph(self) -> None:
-        shapes = [
-            (one.name, one.shape[1:]) for one in (*self.session.get_inputs(), *self.session.get_outputs())
-        ]
-        expected = [("features", [len(self.manifest.features)]), ("probabilities", [len(REGIMES)])]
+    def _session(
+        self, name: str, content: dict[str, bytes], expected: list[tuple[str, list[int]]]
+    ) -> ort.InferenceSession:
+        """A graph whose inputs and outputs are those that the manifest says."""
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        try:
+            session = ort.InferenceSession(content[name], options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime has no narrower base class for a bad graph
+            raise BundleError(f"{self.folder / name} is not a graph that runs here: {error}") from error
+        shapes = [(one.name, one.shape[1:]) for one in (*session.get_inputs(), *session.get_outputs())]
         if shapes != expected:
             raise BundleError(
-                f"{self.folder / 'model.onnx'} maps {shapes}, the manifest says {expected}",
+                f"{self.folder / name} maps {shapes}, the manifest says {expected}",
                 hint="the bundle was changed by hand; copy it again or retrain",
             )
+        return session
 
     def _verify_schema(self) -> None:
         manifest = self.manifest
@@ -214,8 +221,11 @@ class Bundle:
             )
         try:
             features = select([feature.name for feature in manifest.features])
+            squeeze = select([feature.name for feature in manifest.squeeze.features])
         except BearmodeError as error:
             raise BundleError(f"bundle needs a feature that this bearmode lacks: {error.message}") from error
+        if needs_context(squeeze):
+            raise BundleError("the squeeze model looks across markets: a request without context has none")
         universe = manifest.context_symbols
         looks_across = needs_context(features)
         whole = len(universe) >= MIN_SYMBOLS and universe == sorted(set(universe))
@@ -232,8 +242,9 @@ class Bundle:
                 hint="the bundle was changed by hand; copy it again or retrain",
             )
         per_day = bars_per_day(manifest.interval)
-        declared = [FeatureSchema.model_validate(feature.schema(per_day)) for feature in features]
-        for mine, theirs in zip(declared, manifest.features, strict=True):
+        read = [*manifest.features, *manifest.squeeze.features]
+        declared = [FeatureSchema.model_validate(one.schema(per_day)) for one in (*features, *squeeze)]
+        for mine, theirs in zip(declared, read, strict=True):
             if mine != theirs:
                 raise BundleError(
                     f"feature {mine.name} was declared otherwise when the bundle was made",
@@ -249,7 +260,13 @@ def _read(path: Path) -> bytes:
 
 
 def write_bundle(
-    folder: Path, *, model: bytes, golden: dict[str, Any], manifest: dict[str, Any], run: dict[str, Any]
+    folder: Path,
+    *,
+    model: bytes,
+    squeeze: bytes,
+    golden: dict[str, Any],
+    manifest: dict[str, Any],
+    run: dict[str, Any],
 ) -> str:
     """Write a bundle into a new folder and return the SHA-256 of its manifest.
 
@@ -257,6 +274,7 @@ def write_bundle(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(model)
+    (folder / "squeeze.onnx").write_bytes(squeeze)
     write_json(folder / "golden.json", golden)
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in _NAMES}
     full = Manifest.model_validate({**manifest, "files": hashes})

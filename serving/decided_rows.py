@@ -37,6 +37,8 @@ class DecidedRows:
     time : pandas.DatetimeIndex
         Bar closes.
     features : ndarray of float32, shape (n, n_features)
+    beside : ndarray of float32, shape (n, n_beside)
+        The features that another model reads.
     probabilities : ndarray of shape (n, 4)
     decision : Decision
     sets : ndarray of bool, shape (n, 4)
@@ -51,6 +53,7 @@ class DecidedRows:
 
     time: pd.DatetimeIndex
     features: npt.NDArray[np.float32]
+    beside: npt.NDArray[np.float32]
     probabilities: FloatArray
     decision: Decision
     sets: npt.NDArray[np.bool_]
@@ -67,6 +70,7 @@ def decided_rows(
     features: tuple[Feature, ...],
     scorer: NoveltyScorer,
     probabilities_of: Callable[[npt.NDArray[np.float32]], FloatArray],
+    beside: tuple[Feature, ...] = (),
 ) -> DecidedRows:
     """Let the model read the last ``count`` bars.
 
@@ -82,11 +86,16 @@ def decided_rows(
     scorer : NoveltyScorer
     probabilities_of : callable
         The graph.
+    beside : tuple of Feature
+        To be computed on the way, for another model; what both read is computed once.
     """
     k = manifest.decision.smoothing_bars
     needed = min(len(history), count + k)
     history = in_universe(history, manifest.context_symbols)
-    matrix = feature_matrix(history, features, last=needed)
+    more = tuple(one for one in beside if one not in features)
+    everything = feature_matrix(history, (*features, *more), last=needed)
+    matrix = np.ascontiguousarray(everything[:, : len(features)])
+    places = [(*features, *more).index(one) for one in beside]
     close = history.column("close")
     present = np.isfinite(close)
     probabilities = np.full((count + k, len(REGIMES)), 1.0 / len(REGIMES))
@@ -100,6 +109,7 @@ def decided_rows(
     return DecidedRows(
         time=history.time[-count:],
         features=last,
+        beside=everything[-count:][:, places],
         probabilities=probabilities[k:],
         decision=decide(probabilities, here, manifest.decision),
         sets=prediction_sets(probabilities[k:], manifest.decision.sets),

@@ -4,17 +4,39 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import exp, expm1, isfinite, isnan, log1p, nan, sqrt
+from dataclasses import dataclass, field
+from math import exp, expm1, isfinite, isnan, log, log1p, nan, sqrt
+from typing import NamedTuple
 
 from features.regimes import Regime
 from serving.margin import Position
 from serving.parameters import AdviceParameters, MarketState
 
-__all__ = ["Squeeze", "table_move", "table_squeeze"]
+__all__ = ["Squeeze", "Tail", "table_move", "table_squeeze"]
 
 _LARGEST_LOG_MOVE = 10.0  # exp() of it is still a number that JSON can carry
 _SAME_LEVEL = 1e-9
+
+
+class Tail(NamedTuple):
+    """Generalised Pareto law of the log move beyond the last quantile.
+
+    ``scale`` is in units of the last quantile's log move; ``shape`` is at least 0: no move is impossible.
+    """
+
+    shape: float
+    scale: float
+
+    def factor(self, rarer: float) -> float:
+        """Log move whose chance is ``rarer`` times that of the last quantile, over that one's."""
+        if self.shape == 0:
+            return 1 - self.scale * log(rarer)
+        return 1 + self.scale * expm1(-self.shape * log(rarer)) / self.shape
+
+    def rarer(self, factor: float) -> float:
+        """Inverse of :meth:`factor`."""
+        beyond = (factor - 1) / self.scale
+        return exp(-beyond) if self.shape == 0 else exp(-log1p(self.shape * beyond) / self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +44,8 @@ class Squeeze:
     """Quantiles of the adverse excursion after one bar.
 
     Between quantiles the log of the chance of a larger move falls linearly with the move, from a
-    chance of 1 at no move: monotone, and exact at the quantiles themselves.
+    chance of 1 at no move: monotone, and exact at the quantiles themselves. Beyond the last one the
+    fitted tail holds, where there is one.
 
     Attributes
     ----------
@@ -32,6 +55,8 @@ class Squeeze:
         By horizon in days: the largest rise, fraction of the close, at each level. NaN: not known.
     long : mapping of int to tuple of float
         The largest fall, likewise.
+    tails : mapping of (side, int) to Tail
+        By side and horizon; without one nothing is said beyond the last level.
 
     Examples
     --------
@@ -45,6 +70,23 @@ class Squeeze:
     levels: tuple[float, ...]
     short: Mapping[int, tuple[float, ...]]
     long: Mapping[int, tuple[float, ...]]
+    tails: Mapping[tuple[Position, int], Tail] = field(default_factory=dict)
+
+    @classmethod
+    def of_log_moves(
+        cls,
+        levels: tuple[float, ...],
+        short: Mapping[int, tuple[float, ...]],
+        long: Mapping[int, tuple[float, ...]],
+        tails: Mapping[tuple[Position, int], Tail],
+    ) -> Squeeze:
+        """The same from adverse log moves in place of fractions of the close."""
+        return cls(
+            levels,
+            {days: tuple(_fraction("short", one) for one in row) for days, row in short.items()},
+            {days: tuple(_fraction("long", one) for one in row) for days, row in long.items()},
+            tails,
+        )
 
     def _moves(self, side: Position, days: int) -> tuple[float, ...]:
         return (self.short if side == "short" else self.long).get(days, ())
@@ -52,19 +94,29 @@ class Squeeze:
     def quantile(self, side: Position, days: int, level: float) -> float:
         """Adverse move that is not exceeded within ``days`` at ``level``, fraction of the close.
 
-        NaN where it is not known: no such horizon, or a level beyond the largest one.
+        NaN where it is not known: no such horizon, or a level beyond the largest one without a tail.
         """
         moves = self._moves(side, days)
         for known, move in zip(self.levels, moves, strict=False):
             if abs(known - level) <= _SAME_LEVEL:
                 return move
         above = bisect_right(self.levels, level)
-        if len(moves) < 2 or above == len(moves) or level < 0:
+        if len(moves) < 2 or not 0 <= level < 1:
             return nan
+        if above == len(moves):
+            tail = self.tails.get((side, days))
+            if tail is None or isnan(moves[-1]):
+                return nan
+            return _fraction(side, _log(side, moves[-1]) * tail.factor((1 - level) / (1 - self.levels[-1])))
         low = (0.0, 0.0) if above == 0 else (log1p(-self.levels[above - 1]), moves[above - 1])
         high = (log1p(-self.levels[above]), moves[above])
         part = (log1p(-level) - low[0]) / (high[0] - low[0])
         return low[1] + part * (high[1] - low[1])
+
+    def log_move(self, side: Position, days: int, level: float) -> float:
+        """:meth:`quantile` as an adverse log move."""
+        found = self.quantile(side, days, level)
+        return _log(side, found) if side == "short" or found < 1 else _LARGEST_LOG_MOVE
 
     def chance(self, side: Position, days: int, move: float) -> float:
         """Chance that price goes ``move`` or more against the side within ``days``.
@@ -79,8 +131,8 @@ class Squeeze:
         Returns
         -------
         float
-            Beyond the largest quantile it is that one's chance: an upper bound. NaN where fewer
-            than two quantiles of the horizon are known.
+            Beyond the largest quantile, without a tail, it is that one's chance: an upper bound. NaN
+            where fewer than two quantiles of the horizon are known.
         """
         if move <= 0:
             return 1.0
@@ -89,11 +141,28 @@ class Squeeze:
             return nan
         above = bisect_right(moves, move)
         if above == len(moves):
-            return 1 - self.levels[-1]
+            tail = self.tails.get((side, days))
+            last = 1 - self.levels[-1]
+            if tail is None or not moves[-1] > 0:
+                return last
+            if side == "long" and move >= 1:
+                return 0.0  # a price cannot fall below nothing
+            return last * tail.rarer(_log(side, move) / _log(side, moves[-1]))
         low = (0.0, 0.0) if above == 0 else (moves[above - 1], log1p(-self.levels[above - 1]))
         high = (moves[above], log1p(-self.levels[above]))
         part = (move - low[0]) / (high[0] - low[0])
         return exp(low[1] + part * (high[1] - low[1]))
+
+
+def _fraction(side: Position, log_move: float) -> float:
+    """An adverse log move as a fraction of the close."""
+    size = min(max(log_move, 0.0), _LARGEST_LOG_MOVE)
+    return expm1(size) if side == "short" else -expm1(-size)
+
+
+def _log(side: Position, move: float) -> float:
+    """Inverse of :func:`_fraction`."""
+    return log1p(move) if side == "short" else -log1p(-move)
 
 
 def _scale(side: Position, regime: Regime, market: MarketState, parameters: AdviceParameters) -> float:
@@ -111,8 +180,7 @@ def table_move(
     scale = _scale(side, regime, market, parameters)
     if not (isfinite(scale) and market.volatility_known):
         return nan, nan
-    log_move = min(max(scale, 0.0) * market.sigma_day * sqrt(parameters.horizon_days), _LARGEST_LOG_MOVE)
-    return scale, expm1(log_move) if side == "short" else -expm1(-log_move)
+    return scale, _fraction(side, scale * market.sigma_day * sqrt(parameters.horizon_days))
 
 
 def table_squeeze(regime: Regime, market: MarketState, parameters: AdviceParameters) -> Squeeze:

@@ -6,10 +6,13 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from features.bars import FloatArray
 from features.errors import BearmodeError, BundleError
 from serving.schemas import PredictRequest
+from serving.tiers import shipped_tiers_only
 
 if TYPE_CHECKING:
     from serving.predictor import Predictor
@@ -73,6 +76,25 @@ def golden_requests(golden: dict[str, Any]) -> list[PredictRequest]:
         raise BundleError("golden.json does not hold windows") from error
 
 
+def _rows(content: list[list[Any]]) -> npt.NDArray[np.float32]:
+    """Rows of a graph's input; ``None`` is NaN, infinities are text."""
+    rows = [[math.nan if value is None else float(value) for value in row] for row in content]
+    return np.array(rows, dtype=np.float32)
+
+
+def _compare(what: str, found: FloatArray, expected: FloatArray) -> None:
+    """Refuse what differs from what was proven by more than the tolerance, of numbers above 1 relative."""
+    worst = math.inf
+    if found.shape == expected.shape:
+        worst = float((np.abs(found - expected) / np.maximum(1.0, np.abs(expected))).max())
+    if not worst <= TOLERANCE:
+        raise BundleError(
+            f"golden {what} answer otherwise than proven: largest difference {worst:.1e}, "
+            f"at most {TOLERANCE:.0e} allowed",
+            hint="the graph or the runtime differs from the one that was proven",
+        )
+
+
 def replay_golden(predictor: Predictor) -> None:
     """Replay golden rows and windows.
 
@@ -83,31 +105,22 @@ def replay_golden(predictor: Predictor) -> None:
     """
     golden = predictor.bundle.golden
     try:
-        rows = np.array(
-            [
-                [math.nan if value is None else float(value) for value in row]
-                for row in golden["rows"]["features"]
-            ],
-            dtype=np.float32,
-        )
+        rows = _rows(golden["rows"]["features"])
         expected = np.array(golden["rows"]["probabilities"], dtype=np.float64)
+        squeeze_rows = _rows(golden["squeeze"]["features"])
+        scales = np.array(golden["squeeze"]["scales"], dtype=np.float64)
         windows = golden["windows"]
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError("golden.json does not hold rows and windows") from error
-    if not len(rows) or not windows:
+    if not len(rows) or not len(squeeze_rows) or not windows:
         raise BundleError("golden.json is empty: the bundle proves nothing")
-    found = predictor.probabilities(rows)
-    worst = float(np.abs(found - expected).max()) if found.shape == expected.shape else math.inf
-    if not worst <= TOLERANCE:
-        raise BundleError(
-            f"golden rows answer otherwise than proven: largest difference {worst:.1e}, "
-            f"at most {TOLERANCE:.0e} allowed",
-            hint="the graph or the runtime differs from the one that was proven",
-        )
+    _compare("rows", predictor.probabilities(rows), expected)
+    _compare("squeezes", predictor.squeeze_scales(squeeze_rows), scales)
     for index, window in enumerate(windows):
         try:
             request = PredictRequest.model_validate(window["request"])
-            answer = predictor.predict(request, now=pd.Timestamp(request.time[-1], unit="ms", tz="UTC"))
+            with shipped_tiers_only():
+                answer = predictor.predict(request, now=pd.Timestamp(request.time[-1], unit="ms", tz="UTC"))
         except (BearmodeError, KeyError, ValueError) as error:
             raise BundleError(f"golden window {index} is refused: {error}") from error
         found_answer = comparable(answer.model_dump(mode="json"))

@@ -7,7 +7,7 @@ leverage is 0. The haircuts are in ``docs/advice.md``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import floor, isfinite, prod
+from math import floor, isfinite, nan, prod, sqrt
 from typing import NamedTuple
 
 from features.families.funding import DEFAULT_RATE
@@ -45,6 +45,7 @@ HAIRCUTS = {
     "open_interest_missing": 0.90,
     "stale_window": 0.90,
     "unusual_market": 0.85,
+    "squeeze_missing": 0.90,
     "model_stale": 0.80,
     "model_expired": 0.80,
     "regime_lags": 0.0,
@@ -58,6 +59,7 @@ _INPUT_HAIRCUTS = (
     "open_interest_missing",
     "stale_window",
     "unusual_market",
+    "squeeze_missing",
     "regime_lags",
 )
 UNKNOWN_EXCURSION = 1.0
@@ -133,9 +135,9 @@ def _excursion(
     squeeze: Squeeze | None,
 ) -> tuple[float | None, list[tuple[str, float, str]]]:
     """Adverse excursion at the survival level and its steps; ``None`` where it is not known."""
+    words = "exp(scale x volatility) - 1" if side == "short" else "1 - exp(-scale x volatility)"
     if squeeze is None:
         scale, found = table_move(side, regime, market, parameters)
-        words = "exp(scale x volatility) - 1" if side == "short" else "1 - exp(-scale x volatility)"
         steps = [
             (
                 "excursion_scale",
@@ -145,8 +147,18 @@ def _excursion(
             ("adverse_excursion", found, f"q = {words}"),
         ]
     else:
-        found = squeeze.quantile(side, parameters.horizon_days, parameters.survival_level)
-        steps = [("adverse_excursion", found, "q: what the model of squeezes gives for this bar")]
+        days, level = parameters.horizon_days, parameters.survival_level
+        found = squeeze.quantile(side, days, level)
+        volatility = market.sigma_day * sqrt(days)
+        scale = squeeze.log_move(side, days, level) / volatility if market.volatility_known else nan
+        steps = [
+            (
+                "excursion_scale",
+                scale,
+                f"adverse log move / horizon's volatility at {level:.4%} by the model of squeezes, this bar",
+            ),
+            ("adverse_excursion", found, f"q = {words}"),
+        ]
     known = isfinite(found) and found >= 0 and market.volatility_known
     return (found, steps) if known else (None, [])
 

@@ -6,7 +6,7 @@ no older than the window, so the last row of a window and that row of a replay a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,8 @@ import pandas as pd
 from features.bars import FloatArray
 from features.catalog import select
 from features.context import in_universe
-from features.errors import BundleError, WindowError
-from features.history import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, History
+from features.errors import BearmodeError, BundleError
+from features.history import History
 from features.raw import bars_per_day, interval_delta
 from features.regimes import REGIMES, Regime
 from features.signals import (
@@ -41,10 +41,10 @@ from serving.decision import Decision
 from serving.flips import flips
 from serving.market import market_states
 from serving.novelty import NoveltyScorer
-from serving.position import check_account
+from serving.question import Question, question_of
 from serving.refusals import refusal, refused
-from serving.request_context import join_context
 from serving.schemas import Account, Answer, ModelInfo, Novelty, PredictRequest, Probabilities, SignalReading
+from serving.squeeze import squeeze_inputs, squeeze_of
 from serving.tiers import has_tiers
 
 __all__ = ["AnsweredRow", "Predictor"]
@@ -74,6 +74,8 @@ class _Rows:
     decision: Decision
     sets: BoolArray
     markets: Mapping[str, FloatArray]
+    squeeze: FloatArray
+    """Scales of the adverse excursion, shape (n, 2, 3, 5); NaN where an input is missing."""
     signals: Mapping[str, SignalColumns]
     confirmed: BoolArray
     agreeing: npt.NDArray[np.int64]
@@ -108,6 +110,7 @@ class Predictor:
                 hint="retrain with this version of bearmode",
             )
         self._features = select([feature.name for feature in bundle.manifest.features])
+        self._squeeze_features = select([feature.name for feature in bundle.manifest.squeeze.features])
         self._scorer = NoveltyScorer(bundle.manifest.drift.novelty)
         self._trained_until = pd.Timestamp(bundle.manifest.training.trained_until)
 
@@ -161,6 +164,20 @@ class Predictor:
         (output,) = self.bundle.session.run(["probabilities"], {"features": features})
         return np.asarray(output, dtype=np.float64)
 
+    def squeeze_scales(self, inputs: npt.NDArray[np.float32]) -> FloatArray:
+        """Scales of the adverse excursion: see :mod:`serving.squeeze`.
+
+        Parameters
+        ----------
+        inputs : ndarray of float32, shape (n_rows, n_inputs)
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows, 2, 3, 5)
+        """
+        (output,) = self.bundle.squeeze_session.run(["scales"], {"features": inputs})
+        return np.asarray(output, dtype=np.float64)
+
     def predict(self, request: PredictRequest, *, now: pd.Timestamp) -> Answer:
         """Answer one request.
 
@@ -177,34 +194,43 @@ class Predictor:
         DataError
             If the account asks for what the exchange does not allow.
         """
-        if request.account is not None:
-            check_account(request.symbol, request.account)
-        as_of = now if request.as_of is None else pd.Timestamp(request.as_of, unit="ms", tz="UTC")
-        if request.interval != self.manifest.interval:
-            raise WindowError(
-                f"interval is {request.interval}, this model reads {self.manifest.interval}",
-                code="wrong_interval",
-                field="interval",
-            )
-        columns = {}
-        for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS):
-            values = getattr(request, name)
-            if values is not None:
-                columns[name] = np.asarray(values, dtype=np.float64)
-        stamps = np.asarray(request.time, dtype=np.int64)
-        time = pd.DatetimeIndex(stamps.view("M8[ms]"), tz="UTC")
-        if time[-1] > as_of:
-            raise WindowError(
-                f"time[{len(time) - 1}] is {time[-1]}, later than as_of {as_of}",
-                code="future_time",
-                field=f"time[{len(time) - 1}]",
-                hint="time is each bar's CLOSE; leave the forming bar out",
-            )
-        history = History.from_columns(
-            request.symbol, request.interval, time, columns, last=self.manifest.window_bars
-        )
-        history, unused = join_context(history, request.context, self.manifest.context_symbols)
-        return self.answer(history, as_of=as_of, account=request.account, extra=unused)
+        asked = question_of(request, self.manifest, now=now)
+        return self.answer(asked.history, as_of=asked.as_of, account=asked.account, extra=asked.degraded)
+
+    def answer_several(self, history: History, asked: Sequence[Question]) -> list[Answer | BearmodeError]:
+        """Answer windows that lie in one history, in one run of the model.
+
+        Parameters
+        ----------
+        history : History
+            From the first bar of the first window to the last bar of the last one; with one window, at
+            most a window's length.
+        asked : sequence of Question
+            Oldest first.
+
+        Returns
+        -------
+        list of Answer or BearmodeError
+            To the bit what :meth:`answer` says or raises.
+        """
+        stamps = history.time.searchsorted(pd.DatetimeIndex([one.history.time[-1] for one in asked]))
+        count = len(history) - int(stamps[0])
+        rows = self._rows(history.sealed(), count)
+        found: list[Answer | BearmodeError] = []
+        for one, place in zip(asked, (stamps - stamps[0]).tolist(), strict=True):
+            try:
+                reason = self._refusal(rows, place)
+                if reason is not None:
+                    raise refused(reason, one.history, self.manifest.window_bars)
+                extra = [*one.degraded, *self._other_source(history)]
+                found.append(
+                    self._answer(
+                        history.symbol, rows, place, as_of=one.as_of, account=one.account, extra=extra
+                    )
+                )
+            except BearmodeError as error:
+                found.append(error)
+        return found
 
     def answer(
         self,
@@ -267,11 +293,20 @@ class Predictor:
             With a window's length before the first of the bars, as far as it goes.
         count : int
         """
-        return decided_rows(history, count, self.manifest, self._features, self._scorer, self.probabilities)
+        return decided_rows(
+            history,
+            count,
+            self.manifest,
+            self._features,
+            self._scorer,
+            self.probabilities,
+            self._squeeze_features,
+        )
 
     def _rows(self, history: History, count: int) -> _Rows:
         decided = self.decided(history, count)
         history = in_universe(history, self.manifest.context_symbols)
+        markets = market_states(history, count)
         signals = signal_rows(history, last=count)
         degraded: list[tuple[str, BoolArray]] = []
         for column, name in (("funding_rate", "funding_missing"), ("open_interest", "open_interest_missing")):
@@ -291,7 +326,8 @@ class Predictor:
             probabilities=decided.probabilities,
             decision=decided.decision,
             sets=decided.sets,
-            markets=market_states(history, count),
+            markets=markets,
+            squeeze=self._squeezes(decided.beside, markets["sigma_day"]),
             signals=signals.columns,
             confirmed=confirmed_bear(signals.columns),
             agreeing=agreeing(signals.columns, decided.decision.regime),
@@ -302,6 +338,13 @@ class Predictor:
             novelty=decided.novelty,
             degraded=degraded,
         )
+
+    def _squeezes(self, features: npt.NDArray[np.float32], sigma_day: FloatArray) -> FloatArray:
+        """Scales of the adverse excursion, bar by bar; NaN where an input is missing."""
+        inputs = squeeze_inputs(features, np.maximum(sigma_day, self.manifest.advice.volatility_floor))
+        scales = self.squeeze_scales(inputs)
+        scales[~np.isfinite(inputs).all(axis=1)] = np.nan
+        return scales
 
     def _other_source(self, history: History) -> list[str]:
         """Name a source other than the one that the model learned from; a request does not tell."""
@@ -355,6 +398,9 @@ class Predictor:
             numbers["sigma_day"] = manifest.advice.volatility_floor
             degraded.append("volatility_below_training")
         market = MarketState(symbol=symbol, **numbers)
+        squeeze = squeeze_of(rows.squeeze[row], market.sigma_day, manifest.squeeze)
+        if squeeze is None:
+            degraded.append("squeeze_missing")
         advice = advise(
             regime=regime,
             probabilities=p,
@@ -366,6 +412,7 @@ class Predictor:
             model_state=state,
             simulated_model=manifest.data_source == "simulated",
             account=account,
+            squeeze=squeeze,
         )
         degraded += [name for name in assumptions(advice) if name not in degraded]
         read = [

@@ -20,6 +20,7 @@ _HAIRCUT_WORDS = {
     "open_interest_missing": "open interest is missing",
     "stale_window": "the window is out of date",
     "unusual_market": "the market looks like nothing the model has learned from",
+    "squeeze_missing": "the model of squeezes lacks an input, so the table of regimes stands in for it",
     "model_stale": "the model is stale",
     "model_expired": "the model has expired",
     "regime_lags": "price has jumped and the answered regime has not caught up",

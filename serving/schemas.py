@@ -97,6 +97,12 @@ class Account(_Strict):
     risk_per_trade: Number = Field(0.01, gt=0, le=0.02, description="share of equity one position may lose")
     leverage_cap: Number = Field(5.0, gt=0, le=5, description="may only lower the cap of 5")
     exchange: Literal["binance", "okx"] = "binance"
+    survival_level: Number | None = Field(
+        None,
+        ge=0.9,
+        le=0.9999,
+        description="chance to live through the horizon, for the leverage; the model's if left out",
+    )
     position: OpenPosition | None = None
 
 

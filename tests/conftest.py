@@ -72,7 +72,7 @@ def dataset() -> Dataset:
 @pytest.fixture(scope="session")
 def excursions(dataset: Dataset) -> Excursions:
     """What followed each bar."""
-    return concatenated_excursions(dataset)
+    return concatenated_excursions(dataset, small_recipe().squeeze)
 
 
 @pytest.fixture(scope="session")

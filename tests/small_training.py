@@ -84,7 +84,11 @@ def small_histories() -> list[History]:
 def small_recipe(rounds: int = 8) -> Recipe:
     """The default recipe with fewer and smaller trees."""
     recipe = default_recipe(default_features())
-    return replace(recipe, boosting=replace(recipe.boosting, rounds=rounds, leaves=7, min_rows=40))
+    return replace(
+        recipe,
+        boosting=replace(recipe.boosting, rounds=rounds, leaves=7, min_rows=40),
+        squeeze=replace(recipe.squeeze, rounds=3, min_rows=40),
+    )
 
 
 def new_places(root: Path) -> Places:

@@ -19,6 +19,7 @@ from features.regimes import REGIMES
 from features.rolling.windows import rolling_max, rolling_min, rolling_sum
 from serving.advice import AdviceParameters
 from serving.market import market_states
+from training.squeeze.outcomes import SqueezeTable
 
 __all__ = ["HORIZON_DAYS", "SURVIVAL_LEVEL", "Excursions", "fit_advice", "hindsight_excursions"]
 
@@ -43,12 +44,15 @@ class Excursions:
         log(7-day / 60-day volatility) at the bar; causal.
     sigma_day : ndarray
         Volatility of one day at the bar; causal.
+    squeeze : SqueezeTable or None
+        What the squeeze model learns from; ``None``: no such model is fitted.
     """
 
     short: FloatArray
     long: FloatArray
     volatility_ratio: FloatArray
     sigma_day: FloatArray
+    squeeze: SqueezeTable | None = None
 
 
 def hindsight_excursions(history: History) -> Excursions:
@@ -85,6 +89,7 @@ def fit_advice(
     known: npt.NDArray[np.bool_],
     time: pd.DatetimeIndex,
     bars_per_week: int,
+    level: float = SURVIVAL_LEVEL,
 ) -> AdviceParameters:
     """Fit the excursion table.
 
@@ -103,6 +108,8 @@ def fit_advice(
     time : pandas.DatetimeIndex of length n_bars
     bars_per_week : int
         Bars of one week: a squeeze is told by as many rows.
+    level : float
+        Survival level of the table.
 
     Raises
     ------
@@ -122,11 +129,11 @@ def fit_advice(
     block = _blocks(time[usable])
     tables = {}
     for name, values in (("short", excursions.short[usable]), ("long", excursions.long[usable])):
-        table = _table(values, regime[usable], bucket, bars_per_week)
-        widening = _widening(values, regime[usable], bucket, block, bars_per_week)
+        table = _table(values, regime[usable], bucket, bars_per_week, level)
+        widening = _widening(values, regime[usable], bucket, block, bars_per_week, level)
         tables[name] = np.round(table * widening, 6).tolist()
     return AdviceParameters(
-        survival_level=SURVIVAL_LEVEL,
+        survival_level=level,
         horizon_days=HORIZON_DAYS,
         volatility_edges=edges.tolist(),
         volatility_floor=round(float(excursions.sigma_day[usable].min()), 8),
@@ -144,16 +151,20 @@ def _blocks(time: pd.DatetimeIndex) -> npt.NDArray[np.int64]:
 
 
 def _table(
-    values: FloatArray, regime: npt.NDArray[np.int64], bucket: npt.NDArray[np.intp], bars_per_week: int
+    values: FloatArray,
+    regime: npt.NDArray[np.int64],
+    bucket: npt.NDArray[np.intp],
+    bars_per_week: int,
+    level: float,
 ) -> FloatArray:
     """Tail quantile by regime and bucket, drawn towards the bucket's and that towards the whole's."""
-    everything = float(np.quantile(values, SURVIVAL_LEVEL))
+    everything = float(np.quantile(values, level))
     table = np.empty((len(REGIMES), BUCKETS))
     for column in range(BUCKETS):
         inside = bucket == column
-        pooled = _shrunk(values[inside], everything, bars_per_week)
+        pooled = _shrunk(values[inside], everything, bars_per_week, level)
         for index in range(len(REGIMES)):
-            table[index, column] = _shrunk(values[inside & (regime == index)], pooled, bars_per_week)
+            table[index, column] = _shrunk(values[inside & (regime == index)], pooled, bars_per_week, level)
     return table
 
 
@@ -163,23 +174,24 @@ def _widening(
     bucket: npt.NDArray[np.intp],
     block: npt.NDArray[np.int64],
     bars_per_week: int,
+    level: float,
 ) -> float:
     """Factor, at least 1, by which tables that miss a block fall short of it at the survival level."""
     ratio = np.full(len(values), np.nan)
     for index in range(BLOCKS):
         out = block == index
-        table = _table(values[~out], regime[~out], bucket[~out], bars_per_week)
+        table = _table(values[~out], regime[~out], bucket[~out], bars_per_week, level)
         # a bar without an answer is held against the bucket's widest regime
         widest = np.vstack((table, table.max(axis=0)))
         ratio[out] = values[out] / widest[regime[out], bucket[out]]
-    return max(1.0, float(np.quantile(ratio, SURVIVAL_LEVEL)))
+    return max(1.0, float(np.quantile(ratio, level)))
 
 
-def _shrunk(values: FloatArray, towards: float, bars_per_week: int) -> float:
+def _shrunk(values: FloatArray, towards: float, bars_per_week: int, level: float) -> float:
     weeks = len(values) / bars_per_week
     if weeks < 1:
         return towards
-    own = float(np.quantile(values, SURVIVAL_LEVEL))
+    own = float(np.quantile(values, level))
     return (weeks * own + PRIOR_WEEKS * towards) / (weeks + PRIOR_WEEKS)
 
 

@@ -10,12 +10,14 @@ rows that are meant to break it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime as ort
+import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
 from onnxmltools.convert import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
@@ -23,9 +25,10 @@ from onnxmltools.convert.common.data_types import FloatTensorType
 from features.bars import FloatArray
 from features.errors import TrainingError
 from features.regimes import REGIMES
+from serving.onnx_runtime import ort
 from training.walk_forward import FittedModel
 
-__all__ = ["PARITY", "Parity", "adversarial_rows", "export_graph", "prove_parity"]
+__all__ = ["PARITY", "Parity", "adversarial_rows", "adversarial_rows_of", "export_graph", "prove_parity"]
 
 PARITY = 1e-6
 """Largest allowed difference of a probability between the graph and the evaluated model."""
@@ -138,14 +141,22 @@ def _tree_node(fitted: FittedModel, n_features: int) -> tuple[onnx.NodeProto, in
 def adversarial_rows(
     fitted: FittedModel, template: Float32Array, *, seed: int = 0, limit: int = 4000
 ) -> Float32Array:
-    """Rows that are meant to tell the graph from the model.
+    """Rows that are meant to tell the graph from the model; parameters as for :func:`adversarial_rows_of`."""
+    return adversarial_rows_of([fitted.model.booster], template, seed=seed, limit=limit)
+
+
+def adversarial_rows_of(
+    boosters: Sequence[lgb.Booster], template: Float32Array, *, seed: int = 0, limit: int = 4000
+) -> Float32Array:
+    """Rows that are meant to tell a graph from the trees that it was made of.
 
     Every threshold of every feature, and its float32 neighbours, planted in real rows; then NaN,
     both infinities, zeros of both signs and the largest numbers, in single columns and in all.
 
     Parameters
     ----------
-    fitted : FittedModel
+    boosters : sequence of lightgbm.Booster
+        That read the same columns.
     template : ndarray of float32, shape (n_rows, n_features)
         Real rows.
     seed : int
@@ -154,9 +165,9 @@ def adversarial_rows(
     """
     rng = np.random.default_rng(seed)
     n_features = template.shape[1]
-    trees = fitted.model.booster.trees_to_dataframe()
+    trees = pd.concat([one.trees_to_dataframe() for one in boosters], ignore_index=True)
     splits = trees.loc[trees["threshold"].notna(), ["split_feature", "threshold"]].drop_duplicates()
-    names = fitted.model.booster.feature_name()
+    names = boosters[0].feature_name()
     column = splits["split_feature"].map({name: index for index, name in enumerate(names)}).to_numpy(np.int64)
     threshold = splits["threshold"].to_numpy(np.float64).astype(np.float32)
     chosen = rng.permutation(len(column))[: limit // 3]

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.catalog import longest_lookback
+from features.errors import TrainingError
 from features.history import History
 from features.regimes import LABEL_VERSION, REGIMES
 from features.signals import longest_signal_lookback
@@ -21,10 +22,15 @@ from serving.bundle import SCHEMA_VERSION, Bundle, write_bundle
 from serving.golden import comparable
 from serving.predictor import Predictor
 from serving.schemas import PredictRequest
+from serving.tiers import shipped_tiers_only
 from serving.window import window_request
 from training.dataset import Dataset
 from training.export import Parity, adversarial_rows, export_graph, prove_parity
 from training.recipe import Recipe
+from training.squeeze.graph import export_squeeze, prove_squeeze, squeeze_adversarial_rows
+from training.squeeze.model import SqueezeModel
+from training.squeeze.outcomes import SqueezeTable
+from training.squeeze.parameters import squeeze_parameters
 from training.walk_forward import FittedModel
 
 __all__ = ["Packaged", "package"]
@@ -43,15 +49,16 @@ class Packaged:
     hash : str
         SHA-256 of the manifest.
     graph : bytes
-        The ONNX graph.
-    parity : Parity
-        Over all rows of the proof.
+        The ONNX graph of the regimes.
+    parity, squeeze_parity : Parity
+        Of the two graphs, over all rows of the proof.
     """
 
     folder: Path
     hash: str
     graph: bytes
     parity: Parity
+    squeeze_parity: Parity
 
 
 def package(
@@ -59,6 +66,7 @@ def package(
     fitted: FittedModel,
     dataset: Dataset,
     recipe: Recipe,
+    table: SqueezeTable,
     *,
     held: npt.NDArray[np.intp],
     end: pd.Timestamp,
@@ -76,6 +84,8 @@ def package(
     dataset : Dataset
     recipe : Recipe
         What the model was fitted by.
+    table : SqueezeTable
+        What the squeeze model reads.
     held : ndarray of int
         Rows that the model was not fitted on; part of the proof where there are any.
     end : pandas.Timestamp
@@ -99,11 +109,8 @@ def package(
     proofs = [prove_parity(graph, fitted, np.ascontiguousarray(rows)) for rows in (template, odd)]
     if len(held):
         proofs.append(prove_parity(graph, fitted, np.ascontiguousarray(dataset.X[held])))
-    parity = Parity(
-        sum(one.rows for one in proofs),
-        max(one.largest_difference for one in proofs),
-        sum(one.differing_regimes for one in proofs),
-    )
+    squeeze = _squeeze_of(fitted)
+    squeeze_graph, squeeze_parity, squeeze_golden = _proven_squeeze(squeeze, table)
     rng = np.random.default_rng(fitted.model.settings.seed)
     golden_rows = np.concatenate(
         (
@@ -118,14 +125,44 @@ def package(
             "features": [[_json_number(value) for value in row] for row in golden_rows.tolist()],
             "probabilities": expected.tolist(),
         },
+        "squeeze": squeeze_golden,
         "windows": [],
     }
     manifest = _manifest(fitted, dataset, recipe, metrics, hashes)
-    write_bundle(folder, model=graph, golden=golden, manifest=manifest, run=run)
+    parts: dict[str, Any] = {"model": graph, "squeeze": squeeze_graph, "manifest": manifest, "run": run}
+    write_bundle(folder, golden=golden, **parts)
     golden["windows"] = _golden_windows(Predictor(Bundle(folder)), dataset, end)
-    found = write_bundle(folder, model=graph, golden=golden, manifest=manifest, run=run)
+    found = write_bundle(folder, golden=golden, **parts)
     Predictor.load(folder)
-    return Packaged(folder, found, graph, parity)
+    return Packaged(folder, found, graph, _together(proofs), squeeze_parity)
+
+
+def _squeeze_of(fitted: FittedModel) -> SqueezeModel:
+    if fitted.squeeze is None:
+        raise TrainingError("a model without quantiles of the adverse excursion cannot be served")
+    return fitted.squeeze
+
+
+def _together(proofs: list[Parity]) -> Parity:
+    return Parity(
+        sum(one.rows for one in proofs),
+        max(one.largest_difference for one in proofs),
+        sum(one.differing_regimes for one in proofs),
+    )
+
+
+def _proven_squeeze(model: SqueezeModel, table: SqueezeTable) -> tuple[bytes, Parity, dict[str, Any]]:
+    """The graph of the squeeze model, its proof over every bar that has inputs, and golden rows."""
+    graph = export_squeeze(model)
+    template = table.X[np.isfinite(table.X).all(axis=1)]
+    odd = squeeze_adversarial_rows(model, template, seed=model.settings.seed)
+    parity = _together([prove_squeeze(graph, model, rows) for rows in (template, odd)])
+    rng = np.random.default_rng(model.settings.seed)
+    rows = np.concatenate([one[rng.integers(len(one), size=GOLDEN_ROWS // 4)] for one in (template, odd)])
+    with np.errstate(all="ignore"):
+        scales = model.scales(rows)
+    features = [[_json_number(value) for value in row] for row in rows.tolist()]
+    return graph, parity, {"features": features, "scales": scales.tolist()}
 
 
 def _json_number(value: float) -> float | str | None:
@@ -142,7 +179,9 @@ def _manifest(
     hashes: tuple[str, str],
 ) -> dict[str, Any]:
     per_day = dataset.histories[0].per_day
-    longest = max(longest_lookback(dataset.features, per_day), longest_signal_lookback(per_day))
+    squeeze = _squeeze_of(fitted)
+    read = (*dataset.features, *squeeze.settings.selected())
+    longest = max(longest_lookback(read, per_day), longest_signal_lookback(per_day))
     window = longest + fitted.decision.smoothing_bars
     sources = {history.source for history in dataset.histories}
     return {
@@ -157,6 +196,7 @@ def _manifest(
         "decision": fitted.decision.model_dump(),
         "advice": fitted.advice.model_dump(),
         "drift": fitted.drift.model_dump(),
+        "squeeze": squeeze_parameters(squeeze, per_day).model_dump(),
         "temperature": fitted.temperature,
         "training": {
             "first_bar": min(history.time[0] for history in dataset.histories).isoformat(),
@@ -191,7 +231,8 @@ def _golden_windows(predictor: Predictor, dataset: Dataset, end: pd.Timestamp) -
     for window in windows:
         request = window_request(window)
         parsed = PredictRequest.model_validate(request)
-        answer = predictor.predict(parsed, now=window.time[-1])
+        with shipped_tiers_only():
+            answer = predictor.predict(parsed, now=window.time[-1])
         result.append({"request": request, "answer": comparable(answer.model_dump(mode="json"))})
     return result
 

@@ -17,6 +17,7 @@ from features.default_set import DEFAULT_FEATURES
 from features.errors import TrainingError
 from training.models.boosted_logistic import BoostingSettings
 from training.splits import WalkForward
+from training.squeeze.settings import SqueezeSettings
 
 __all__ = ["BASE_PREFIXES", "Recipe"]
 
@@ -45,6 +46,8 @@ class Recipe:
         A fold is walked once every symbol has so many days of training rows.
     features : tuple of str
         What the model reads, in column order.
+    squeeze : SqueezeSettings
+        Of the model of the adverse excursion, which reads features of its own.
 
     Raises
     ------
@@ -59,6 +62,7 @@ class Recipe:
     inner_blocks: int = 4
     min_symbol_days: float = 60.0
     features: tuple[str, ...] = DEFAULT_FEATURES
+    squeeze: SqueezeSettings = field(default_factory=SqueezeSettings)
 
     def __post_init__(self) -> None:
         if not self.features or len(set(self.features)) != len(self.features):

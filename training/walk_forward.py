@@ -1,6 +1,6 @@
 """The walk: fit each fold on what was known, calibrate it on what was known, answer its test span.
 
-Everything that is fitted - scaling, base, trees, temperature, decision, excursion table - sees only
+Everything that is fitted - scaling, base, trees, temperature, decision, excursion table, squeezes - sees only
 rows whose outcome was known before the fold's start less the embargo. Temperature, decision and
 excursions come from out-of-fold answers inside those rows (purged cross-validation).
 """
@@ -21,6 +21,7 @@ from serving.advice import AdviceParameters
 from serving.decision import DecisionParameters, decide
 from serving.drift import DriftParameters
 from serving.prediction_sets import prediction_sets
+from serving.squeeze import HORIZONS, LEVELS, SIDES
 from training.calibration import fit_strength, fit_temperature
 from training.conformal import Achieved, achieved_coverage, fit_sets
 from training.dataset import Dataset
@@ -31,6 +32,10 @@ from training.models.boosted_logistic import BoostedLogistic, softmax
 from training.out_of_fold import fit_out_of_fold
 from training.recipe import Recipe
 from training.splits import Fold
+from training.squeeze.fit import fit_squeeze
+from training.squeeze.model import SqueezeModel
+from training.squeeze.outcomes import hindsight_squeezes
+from training.squeeze.settings import SqueezeSettings
 
 __all__ = [
     "FittedModel",
@@ -64,6 +69,8 @@ class FittedModel:
         Everything that was learned from was known before it.
     train : ndarray of int
         Rows of the dataset that it was fitted on.
+    squeeze : SqueezeModel or None
+        Quantiles of the adverse excursion; ``None`` where only the regimes were asked for.
     """
 
     model: BoostedLogistic
@@ -74,6 +81,7 @@ class FittedModel:
     drift: DriftParameters
     trained_until: pd.Timestamp
     train: npt.NDArray[np.intp]
+    squeeze: SqueezeModel | None = None
 
     def probabilities(self, X: npt.NDArray[np.float32]) -> FloatArray:
         """Calibrated probabilities, shape (n_rows, 4)."""
@@ -115,6 +123,9 @@ class Walk:
         Decided as served; -1 where no fold answered.
     fold : ndarray of int, shape (n_bars,)
         Which of ``folds`` answered, -1 where none.
+    squeeze : ndarray of shape (n_bars, 2, 3, 5)
+        Scales of the adverse excursion, by side, horizon and level; NaN where no fold answered or an
+        input is missing.
     folds : list of Fold
     models : list of FittedModel
     """
@@ -126,6 +137,7 @@ class Walk:
     sets: npt.NDArray[np.bool_]
     regime: npt.NDArray[np.int64]
     fold: npt.NDArray[np.int64]
+    squeeze: FloatArray
     folds: list[Fold] = field(default_factory=list)
     models: list[FittedModel] = field(default_factory=list)
 
@@ -141,6 +153,7 @@ class Walk:
             sets=np.zeros(shape, dtype=bool),
             regime=np.full(n_bars, -1, dtype=np.int64),
             fold=np.full(n_bars, -1, dtype=np.int64),
+            squeeze=np.full((n_bars, len(SIDES), len(HORIZONS), len(LEVELS)), np.nan),
         )
 
     def scored_rows(self, dataset: Dataset) -> npt.NDArray[np.intp]:
@@ -148,14 +161,18 @@ class Walk:
         return np.flatnonzero(dataset.usable & (self.fold >= 0))
 
 
-def concatenated_excursions(dataset: Dataset) -> Excursions:
-    """Hindsight excursions of all bars of all symbols, in the dataset's order."""
+def concatenated_excursions(dataset: Dataset, settings: SqueezeSettings | None) -> Excursions:
+    """Hindsight excursions of all bars of all symbols, in the dataset's order.
+
+    Without ``settings`` no squeeze model is fitted on them: what compares regimes alone needs none.
+    """
     parts = [hindsight_excursions(history) for history in dataset.histories]
     return Excursions(
         np.concatenate([part.short for part in parts]),
         np.concatenate([part.long for part in parts]),
         np.concatenate([part.volatility_ratio for part in parts]),
         np.concatenate([part.sigma_day for part in parts]),
+        None if settings is None else hindsight_squeezes(dataset, settings),
     )
 
 
@@ -208,7 +225,7 @@ def walk_forward(
         walk.folds.append(fold)
         walk.models.append(fitted)
         if found is None:
-            _answer(dataset, walk, fold, fitted)
+            _answer(dataset, walk, fold, fitted, excursions)
         yield fold, fitted, walk
 
 
@@ -302,9 +319,22 @@ def fit_without_sets(
     regime = np.full(len(dataset.y), -1, dtype=np.int64)
     regime[found.rows] = probabilities.argmax(axis=1)
     ended = np.asarray(dataset.time + pd.Timedelta(days=HORIZON_DAYS) < cut)
-    advice = fit_advice(excursions, regime, ended, dataset.time, 7 * per_day)
+    level = recipe.squeeze.survival_level
+    advice = fit_advice(excursions, regime, ended, dataset.time, 7 * per_day, level)
     drift = fit_drift(dataset, train, blocks=recipe.inner_blocks, embargo_days=recipe.splits.embargo_days)
-    fitted = FittedModel(model, temperature, strength, decision, advice, drift, cut, train)
+    squeeze = None
+    if excursions.squeeze is not None:
+        squeeze = fit_squeeze(
+            dataset,
+            excursions.squeeze,
+            recipe.squeeze,
+            cut,
+            symbols=np.unique(dataset.symbol[train]),
+            blocks=recipe.inner_blocks,
+            embargo_days=recipe.splits.embargo_days,
+            threads=threads,
+        )
+    fitted = FittedModel(model, temperature, strength, decision, advice, drift, cut, train, squeeze)
     return SetlessFit(fitted, sampled, probabilities[inside])
 
 
@@ -353,9 +383,12 @@ def last_sets(dataset: Dataset, walk: Walk, cut: pd.Timestamp, unseen: int | Non
     return None
 
 
-def _answer(dataset: Dataset, walk: Walk, fold: Fold, fitted: FittedModel) -> None:
+def _answer(dataset: Dataset, walk: Walk, fold: Fold, fitted: FittedModel, excursions: Excursions) -> None:
     """Fill in the fold's answers, decided as served: each bar looks back K bars with this model."""
     k = fitted.decision.smoothing_bars
+    if fitted.squeeze is not None and excursions.squeeze is not None:
+        known = fold.test[np.isfinite(excursions.squeeze.X[fold.test]).all(axis=1)]
+        walk.squeeze[known] = fitted.squeeze.scales(excursions.squeeze.X[known])
     for index in range(len(dataset.symbols)):
         test = fold.test[dataset.symbol[fold.test] == index]
         if not len(test):

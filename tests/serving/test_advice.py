@@ -201,7 +201,8 @@ def test_a_model_of_squeezes_takes_the_tables_place() -> None:
     position = OpenPosition(side="short", notional=20_000, entry=40_000, leverage=5)
     answer = advice(squeeze=squeeze, account=Account(equity=10_000, position=position))
     named = steps(answer)
-    assert "short_excursion_scale" not in named
+    log_move = named["short_excursion_scale"] * named["volatility"]
+    assert math.exp(log_move) - 1 == pytest.approx(0.20)
     assert named["short_adverse_excursion"] == answer.survival.adverse_excursion == 0.20
     assert answer.leverage == 4.8  # 1 / (1.2 x 1.004 - 1 + 0.001) = 4.85
     report = answer.position
@@ -212,6 +213,21 @@ def test_a_model_of_squeezes_takes_the_tables_place() -> None:
     assert report.chance_1d == pytest.approx(0.005)  # beyond the largest quantile: its own chance
     assert report.chance_3d is None
     assert answer.withheld == {"position.chance_3d": "too_few_quantiles"}
+
+
+def test_an_account_chooses_the_survival_level() -> None:
+    squeeze = Squeeze((0.5, 0.99, 0.995), {7: (0.04, 0.15, 0.20)}, {7: (0.03, 0.12, 0.16)})
+    found = advice(squeeze=squeeze, account=Account(equity=10_000, survival_level=0.99))
+    assert (found.survival.level, found.survival.adverse_excursion) == (0.99, 0.15)
+    assert steps(found)["survival_level"] == 0.99
+    assert found.leverage == 5.0  # the cap; 1 / (1.15 x 1.004 - 1 + 0.001) = 6.4
+    between = advice(squeeze=squeeze, account=Account(equity=10_000, survival_level=0.9925))
+    assert 0.15 < between.survival.adverse_excursion < 0.20
+    table = advice(account=Account(equity=10_000, survival_level=0.99))  # it knows one level alone
+    assert table.survival == advice().survival
+    assert table.withheld["account.survival_level"] == "squeeze_missing"
+    with pytest.raises(ValidationError):
+        Account(equity=10_000, survival_level=0.5)
 
 
 def test_negative_funding_is_paid_by_the_short() -> None:

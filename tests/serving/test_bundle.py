@@ -56,7 +56,7 @@ def test_version_is_the_hash_of_the_manifest(trained: Trained) -> None:
     assert bundle.version == digest[:12] == trained.bundle.name == trained.result["version"]
     for name, expected in bundle.manifest.files.items():
         assert hashlib.sha256((trained.bundle / name).read_bytes()).hexdigest() == expected
-    assert set(bundle.manifest.files) == {"model.onnx", "golden.json"}
+    assert set(bundle.manifest.files) == {"model.onnx", "squeeze.onnx", "golden.json"}
 
 
 def test_the_manifest_is_content_only(trained: Trained) -> None:
@@ -107,7 +107,7 @@ def test_a_flipped_byte_of_the_manifest_is_refused_where_it_was_promoted(
         ),
         (lambda m: m.pop("temperature"), "does not fit the schema: Field required at temperature"),
         (lambda m: m.update(schema_version=99), "bundle schema is version 99"),
-        (lambda m: m.update(schema_version=1), "bundle schema is version 1, this bearmode reads 4"),
+        (lambda m: m.update(schema_version=1), "bundle schema is version 1, this bearmode reads 5"),
         (lambda m: m.update(window_bars=600), "window has 600 bars, the signals look back over 655"),
         (lambda m: m["classes"].reverse(), "expected"),
         (lambda m: m.update(label_version="other"), "by labels other"),
@@ -212,9 +212,12 @@ def test_writing_again_gives_the_same_bytes(trained: Trained, tmp_path: Path) ->
     bundle = Bundle(trained.bundle)
     manifest = bundle.manifest.model_dump(mode="json", exclude={"files"})
     model = (trained.bundle / "model.onnx").read_bytes()
-    found = write_bundle(tmp_path / "new", model=model, golden=bundle.golden, manifest=manifest, run={})
+    squeeze = (trained.bundle / "squeeze.onnx").read_bytes()
+    found = write_bundle(
+        tmp_path / "new", model=model, squeeze=squeeze, golden=bundle.golden, manifest=manifest, run={}
+    )
     assert found == bundle.hash
-    for name in ("manifest.json", "golden.json", "model.onnx"):
+    for name in ("manifest.json", "golden.json", "model.onnx", "squeeze.onnx"):
         assert (tmp_path / "new" / name).read_bytes() == (trained.bundle / name).read_bytes()
 
 

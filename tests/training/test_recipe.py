@@ -14,6 +14,7 @@ from small_training import Trained, small_recipe
 
 from features.default_set import DEFAULT_FEATURES
 from features.errors import TrainingError, UsageError
+from serving.bundle import SCHEMA_VERSION
 from training.models.boosted_logistic import BoostingSettings
 from training.pipeline import default_features, default_recipe
 from training.recipe import Recipe
@@ -130,4 +131,4 @@ def test_a_bundle_carries_the_recipe_it_was_made_by(trained: Trained) -> None:
     for folder in (trained.bundle, *Path(f"{trained.bundle}.walk-forward").iterdir()):
         manifest = json.loads((folder / "manifest.json").read_bytes())
         assert Recipe.from_dict(manifest["recipe"]) == small_recipe()
-        assert manifest["schema_version"] == 4
+        assert manifest["schema_version"] == SCHEMA_VERSION

@@ -14,6 +14,7 @@ from features.history import History
 from training.dataset import Dataset, build_dataset
 from training.excursion import Excursions
 from training.pipeline import default_features
+from training.squeeze.model import SqueezeModel
 from training.walk_forward import (
     FittedModel,
     Walk,
@@ -40,7 +41,23 @@ def retrained(walk: Walk, moment: pd.Timestamp, name: str) -> tuple[Dataset, Fit
     index = fold_number(walk, name)
     before = replace(walk, folds=walk.folds[:index], models=walk.models[:index])
     former = last_sets(dataset, before, cut)  # the folds before are the same: each is tested by itself
-    return dataset, fit(dataset, RECIPE, concatenated_excursions(dataset), fold.train, cut, former)
+    return dataset, fit(
+        dataset, RECIPE, concatenated_excursions(dataset, RECIPE.squeeze), fold.train, cut, former
+    )
+
+
+def same_squeeze(one: SqueezeModel | None, two: SqueezeModel | None) -> bool:
+    """Whether two squeeze models are the same to the last bit."""
+    assert one is not None
+    assert two is not None
+    trees = [[tree.model_to_string() for tree in (*squeeze.median, *squeeze.upper)] for squeeze in (one, two)]
+    return (
+        trees[0] == trees[1]
+        and np.array_equal(one.base.weights, two.base.weights)
+        and np.array_equal(one.start, two.start)
+        and np.array_equal(one.offsets, two.offsets)
+        and one.tails == two.tails
+    )
 
 
 def equal(one: FittedModel, two: FittedModel) -> bool:
@@ -54,6 +71,7 @@ def equal(one: FittedModel, two: FittedModel) -> bool:
         and one.temperature == two.temperature
         and one.decision == two.decision
         and one.advice == two.advice
+        and same_squeeze(one.squeeze, two.squeeze)
         and one.trained_until == two.trained_until
         and np.array_equal(one.train, two.train)
     )
@@ -84,7 +102,7 @@ def test_other_data_in_the_middle_of_a_test_span_leave_all_earlier_answers(
     moment = pd.Timestamp("2022-09-14 08:00", tz="UTC")
     histories = [History.from_raw(replaced_after(market, moment)) for market in small_markets()]
     disturbed = build_dataset(histories, default_features())
-    outcomes = concatenated_excursions(disturbed)
+    outcomes = concatenated_excursions(disturbed, RECIPE.squeeze)
     steps = walk_forward(disturbed, RECIPE, outcomes, lambda _name: None)
     fitted, other = next((fitted, walk) for fold, fitted, walk in steps if fold.name == "2022-07")
     index = fold_number(walk, "2022-07")
@@ -95,7 +113,9 @@ def test_other_data_in_the_middle_of_a_test_span_leave_all_earlier_answers(
     assert np.array_equal(walk.probabilities[early], other.probabilities[early])
     assert np.array_equal(walk.regime[early], other.regime[early])
     assert np.array_equal(walk.sets[early], other.sets[early])
+    assert np.array_equal(walk.squeeze[early], other.squeeze[early], equal_nan=True)
     assert not np.array_equal(walk.probabilities[late], other.probabilities[late])
+    assert not np.array_equal(walk.squeeze[late], other.squeeze[late], equal_nan=True)
 
 
 def test_other_data_before_the_cut_do_change_the_model(walk: Walk) -> None:
@@ -107,6 +127,7 @@ def test_other_data_before_the_cut_do_change_the_model(walk: Walk) -> None:
     assert fitted.model.booster.model_to_string() != original.model.booster.model_to_string()
     assert fitted.temperature != original.temperature
     assert fitted.advice != original.advice
+    assert not same_squeeze(fitted.squeeze, original.squeeze)
 
 
 def test_a_model_is_fitted_only_on_labels_known_before_its_cut(walk: Walk, dataset: Dataset) -> None:

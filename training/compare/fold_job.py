@@ -120,7 +120,8 @@ def _answered_by_model(
         min_symbol_days=0.0,
     )
     dataset = _without_labels(bench.dataset, fold.unseen)
-    _, fitted, walk = next(walk_forward(dataset, recipe, bench.excursions, lambda _name: None))
+    regimes_alone = replace(bench.excursions, squeeze=None)
+    _, fitted, walk = next(walk_forward(dataset, recipe, regimes_alone, lambda _name: None))
     parameters: dict[str, Any] = {
         "recipe": bench.recipe.recipe_hash(),
         f"temperature_{fold.name}": fitted.temperature,

@@ -140,7 +140,7 @@ class Workbench:
     def excursions(self) -> Excursions:
         """Hindsight excursions of every bar, computed when first asked for."""
         if "all" not in self._kept:
-            self._kept["all"] = concatenated_excursions(self.dataset)
+            self._kept["all"] = concatenated_excursions(self.dataset, self.recipe.squeeze)
         return self._kept["all"]
 
 

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from features.errors import TrainingError
 from training.dataset import Dataset
 from training.excursion import Excursions
 from training.export import Parity
+from training.making.learned_from import write_months
 from training.making.values import keep_value, kept_value
 from training.making.work import Work
 from training.packaging import Packaged, package
@@ -96,6 +98,8 @@ class Making:
     Attributes
     ----------
     folds : list of Fold
+    excursions : Excursions
+        What followed each bar, once :meth:`make` was called.
     skipped : list of str
         Half-years that are not walked, and why.
     """
@@ -110,6 +114,7 @@ class Making:
     more_steps: int = 0
     workforce: Workforce = field(default_factory=Workforce)
     folds: list[Fold] = field(init=False)
+    excursions: Excursions = field(init=False)
     skipped: list[str] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -130,7 +135,7 @@ class Making:
             If a bundle does not load.
         """
         self.tell("excursions")
-        excursions = concatenated_excursions(self.dataset)
+        excursions = self.excursions = concatenated_excursions(self.dataset, self.recipe.squeeze)
         with fold_fits(self.dataset, self.recipe, self._missing(), self.workforce) as fits:
             walk = self._walk(excursions, fits)
             self.tell("scores")
@@ -219,7 +224,7 @@ class Making:
             staged = folder / BUNDLE
             graph = (staged / "model.onnx").read_bytes()
             kept = kept_value(folder, "proof", Proof)
-            return Packaged(staged, kept.hash, graph, kept.parity)
+            return Packaged(staged, kept.hash, graph, kept.parity, kept.squeeze_parity)
         dataset = self.dataset
         with self.work.making(EXPORT) as folder:
             packaged = self._package(
@@ -229,15 +234,19 @@ class Making:
                 end=dataset.time.max(),
                 metrics=report.metrics(),
             )
-            keep_value(folder, "proof", Proof(packaged.hash, packaged.parity))
+            keep_value(folder, "proof", Proof(packaged.hash, packaged.parity, packaged.squeeze_parity))
             beside = walk_forward_folder(folder / BUNDLE)
+            write_months(beside, dataset.histories)
             for fold in self.folds:
                 shutil.copytree(self.work.folder / fold_step(fold) / BUNDLE, beside / fold.name)
         return replace(packaged, folder=self.work.folder / EXPORT / BUNDLE)
 
     def _package(self, folder: Path, fitted: FittedModel, **options: Any) -> Packaged:
+        table = self.excursions.squeeze
+        if table is None:
+            raise TrainingError("a bundle cannot be made without the table of the squeeze model")
         return package(
-            folder, fitted, self.dataset, recipe=self.recipe, hashes=self.hashes, run=self.run, **options
+            folder, fitted, self.dataset, self.recipe, table, hashes=self.hashes, run=self.run, **options
         )
 
 
@@ -249,8 +258,9 @@ class Proof:
     ----------
     hash : str
         Of the bundle's manifest.
-    parity : Parity
+    parity, squeeze_parity : Parity
     """
 
     hash: str
     parity: Parity
+    squeeze_parity: Parity

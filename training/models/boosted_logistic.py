@@ -231,7 +231,12 @@ def _require_two(y: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
 
 
 def exact_in_single(
-    booster: lgb.Booster, X: Float32Array, *, threads: int = 1, strength: float = 1.0
+    booster: lgb.Booster,
+    X: Float32Array,
+    *,
+    threads: int = 1,
+    strength: float = 1.0,
+    outputs: int = len(REGIMES),
 ) -> lgb.Booster:
     """Rewrite a booster so that single precision loses nothing.
 
@@ -239,7 +244,8 @@ def exact_in_single(
     ``x <= floor32(t)``, so no row goes another way, while a graph that rounds thresholds to the
     NEAREST float32 sends rows that lie on them elsewhere. Every leaf becomes the nearest multiple
     of 2**-20: float32 sums of those are exact in any order while they stay below 16. The rewritten
-    booster is the one that is evaluated. ``strength`` multiplies the leaves before that.
+    booster is the one that is evaluated. ``strength`` multiplies the leaves before that; ``outputs`` is
+    how many sums the trees take turns in adding to.
 
     LightGBM keeps one number of threads for the whole process: while models are fitted side by side,
     a prediction that asks for another number than they do ends in a crash. Hence ``threads``.
@@ -274,9 +280,7 @@ def exact_in_single(
     if not np.array_equal(before, after):
         raise TrainingError("flooring the thresholds to float32 changed a prediction")
     text = re.sub(r"(?m)^(leaf_value=)(.+)$", rounded, text)
-    bound = max(
-        sum(largest[index :: len(REGIMES)]) for index in range(len(REGIMES))
-    )  # trees take turns by class
+    bound = max(sum(largest[index::outputs]) for index in range(outputs))
     if bound >= LARGEST_SUM:
         raise TrainingError(f"the leaves can add up to {bound:.1f}: no exact sum in single precision")
     return lgb.Booster(model_str=text)

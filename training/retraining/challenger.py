@@ -205,7 +205,7 @@ class Challenger:
             verdict = gate(
                 self.dataset,
                 self.recipe,
-                concatenated_excursions(self.dataset),
+                concatenated_excursions(self.dataset, None),
                 bundles=self.bundles,
                 staged=made.packaged.folder,
                 parity=made.packaged.parity,

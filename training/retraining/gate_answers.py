@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -79,7 +79,7 @@ def of_refit(dataset: Dataset, recipe: Recipe, excursions: Excursions, window: G
     mine = dataset_of(dataset, recipe.features)
     rows = training_rows(mine, recipe, window.start)
     cut = window.start - pd.Timedelta(days=recipe.splits.embargo_days)
-    fitted = fit(mine, recipe, excursions, rows, cut)
+    fitted = fit(mine, recipe, replace(excursions, squeeze=None), rows, cut)
     return _answers(mine, window, fitted.probabilities, fitted.decision)
 
 

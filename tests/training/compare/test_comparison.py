@@ -46,7 +46,7 @@ PROBABILITIES = ("log_loss", "brier", "ece", "ece_classwise", "rows")
 def test_scores_are_those_of_the_training_report(
     comparison: Comparison, walk: Walk, dataset: Dataset
 ) -> None:
-    report = evaluate(dataset, walk, concatenated_excursions(dataset))
+    report = evaluate(dataset, walk, concatenated_excursions(dataset, None))
     for name in ("model", "moving_average_rule", "last_confirmed_label", "climatology"):
         found, expected = comparison.by_name(name).score, report.scores[name]
         for score in expected.values if name == "model" else PROBABILITIES:
