@@ -27,7 +27,14 @@ from features.command_line import (
 from serving.keys_commands import app as key_commands
 from training.data.tiers_commands import app as tiers_commands
 from training.feature_study.feature_commands import app as feature_commands
-from training.retrain_options import DryRunOption, EveryOption, FreshOption, NoUpdateOption, RecipeOption
+from training.retrain_options import (
+    DryRunOption,
+    EveryOption,
+    FitWorkersOption,
+    FreshOption,
+    NoUpdateOption,
+    RecipeOption,
+)
 
 app = typer.Typer(
     name="bearmode",
@@ -260,7 +267,7 @@ def train(
     until: UntilOption = None,
     no_promote: NoPromoteOption = False,
     recipe: RecipeOption = None,
-    workers: WorkersOption = None,
+    workers: FitWorkersOption = None,
     scheduler: SchedulerOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -455,7 +462,7 @@ def retrain(
     dry_run: DryRunOption = False,
     fresh: FreshOption = False,
     every: EveryOption = None,
-    workers: WorkersOption = None,
+    workers: FitWorkersOption = None,
     scheduler: SchedulerOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -703,6 +710,19 @@ def predict(
     caps = caps_of(portfolio_risk, portfolio_gross, portfolio_margin)
     places = Places.load(store=store)
     predict_command(symbols, places, source, path, bundle, as_of, json, account=account, caps=caps)
+
+
+@app.command()
+def openapi(
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="File to write; standard output by default.", show_default=False),
+    ] = None,
+) -> None:
+    """Write the OpenAPI 3.1 document of the service."""
+    from serving.openapi_command import openapi_command
+
+    openapi_command(out)
 
 
 @app.command()

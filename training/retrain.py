@@ -21,7 +21,6 @@ from features.command_line import (
     StoreOption,
     SymbolsOption,
     UntilOption,
-    WorkersOption,
     run,
 )
 from features.errors import GateRefusedError, UsageError
@@ -29,7 +28,14 @@ from features.json_file import check_target, write_json
 from features.sources import parse_date, parse_symbols
 from training.parallel.workforce import Workforce
 from training.progress import step_progress
-from training.retrain_options import DryRunOption, EveryOption, FreshOption, NoUpdateOption, RecipeOption
+from training.retrain_options import (
+    DryRunOption,
+    EveryOption,
+    FitWorkersOption,
+    FreshOption,
+    NoUpdateOption,
+    RecipeOption,
+)
 from training.retraining.gate_report import print_checks
 from training.retraining.outcome import REFUSED, Outcome
 from training.retraining.request import Request, parse_period
@@ -55,7 +61,7 @@ def main(
     json: Annotated[
         Path | None, typer.Option("--json", help="Write the result for programs.", show_default=False)
     ] = None,
-    workers: WorkersOption = None,
+    workers: FitWorkersOption = None,
     scheduler: SchedulerOption = None,
 ) -> None:
     """Update, train, judge, and promote what is better; goes on where a run was killed."""

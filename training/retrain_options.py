@@ -1,4 +1,4 @@
-"""Options of ``retrain``, apart from the job so that the command line starts without it."""
+"""Options of ``train`` and ``retrain``, apart from the jobs so that the command line starts without them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["DryRunOption", "EveryOption", "FreshOption", "NoUpdateOption", "RecipeOption"]
+__all__ = [
+    "DryRunOption",
+    "EveryOption",
+    "FitWorkersOption",
+    "FreshOption",
+    "NoUpdateOption",
+    "RecipeOption",
+]
 
 NoUpdateOption = Annotated[
     bool, typer.Option("--no-update", help="Learn from the store as it is; it is not brought up to date.")
@@ -28,4 +35,13 @@ EveryOption = Annotated[
 RecipeOption = Annotated[
     str | None,
     typer.Option("--recipe", help="A recipe file, or 'default'.", show_default=False),
+]
+FitWorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        help="Processes that fit the folds; by default this one alone, with a thread for each core.",
+        show_default=False,
+    ),
 ]

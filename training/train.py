@@ -17,7 +17,6 @@ from features.command_line import (
     StoreOption,
     SymbolsOption,
     UntilOption,
-    WorkersOption,
     run,
 )
 from features.sources import parse_date, parse_symbols
@@ -27,7 +26,7 @@ from training.console import print_report
 from training.parallel.workforce import Workforce
 from training.pipeline import TrainResult, train
 from training.progress import step_progress
-from training.retrain_options import RecipeOption
+from training.retrain_options import FitWorkersOption, RecipeOption
 from training.retraining.request import read_recipe
 from training.settings import Places
 
@@ -47,7 +46,7 @@ def main(
         Path | None, typer.Option("--json", help="Write the result for programs.", show_default=False)
     ] = None,
     recipe: RecipeOption = None,
-    workers: WorkersOption = None,
+    workers: FitWorkersOption = None,
     scheduler: SchedulerOption = None,
 ) -> None:
     """Train on history, prove the model, register it, make it the champion."""

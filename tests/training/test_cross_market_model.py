@@ -109,7 +109,7 @@ def test_the_manifest_names_the_universe_and_the_golden_windows_carry_it(across:
     answers = [window["answer"]["degraded"] for window in across.bundle.golden["windows"]]
     assert ["context_missing" in degraded for degraded in answers] == [False, False, True]
     folds = across.bundle.folder.with_name(f"{across.bundle.folder.name}.walk-forward")
-    assert [Bundle(path).manifest.context_symbols for path in folds.iterdir()] == [SYMBOLS]
+    assert [Bundle(path).manifest.context_symbols for path in folds.glob("20*")] == [SYMBOLS]
 
 
 def test_a_model_that_looks_at_one_symbol_alone_has_no_word_of_it(predictor: Predictor) -> None:

@@ -53,8 +53,8 @@ def test_the_champion_is_what_was_trained(trained: Trained) -> None:
     found = json.loads((trained.places.bundles / "champion.json").read_text())
     version = trained.result["version"]
     assert found == {"version": version, "path": version, "hash": trained.result["hash"], "previous": None}
-    folds = sorted(path.name for path in (trained.places.bundles / f"{version}.walk-forward").iterdir())
-    assert folds == ["2022-01", "2022-07", "2023-01"]
+    beside = sorted(path.name for path in (trained.places.bundles / f"{version}.walk-forward").iterdir())
+    assert beside == ["2022-01", "2022-07", "2023-01", "learned-from.json"]
     assert trained.result["parity"] <= 1e-6
 
 
@@ -95,6 +95,10 @@ def test_the_registered_model_is_the_bundle_and_has_signature_and_example(traine
     assert artifacts >= {
         "confusion.html",
         "reliability.html",
+        "delay.html",
+        "parts.html",
+        "sets.html",
+        "regimes_SIMBTC.html",
         "regimes_SIMETH.html",
         "report.md",
         "manifest.json",

@@ -128,7 +128,7 @@ def test_the_default_recipe_names_what_it_reads() -> None:
 
 
 def test_a_bundle_carries_the_recipe_it_was_made_by(trained: Trained) -> None:
-    for folder in (trained.bundle, *Path(f"{trained.bundle}.walk-forward").iterdir()):
+    for folder in (trained.bundle, *Path(f"{trained.bundle}.walk-forward").glob("20*")):
         manifest = json.loads((folder / "manifest.json").read_bytes())
         assert Recipe.from_dict(manifest["recipe"]) == small_recipe()
         assert manifest["schema_version"] == SCHEMA_VERSION

@@ -54,7 +54,7 @@ def champion(trained: Trained) -> pd.DataFrame:
 
 def fold_bundles(trained: Trained) -> dict[str, Bundle]:
     folder = trained.bundle.with_name(f"{trained.bundle.name}.walk-forward")
-    return {path.name: Bundle(path) for path in sorted(folder.iterdir())}
+    return {path.name: Bundle(path) for path in sorted(folder.glob("20*"))}
 
 
 @pytest.mark.parametrize("kind", ["walked", "champion"])

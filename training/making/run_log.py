@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from features.history import History
 from training.dataset import Dataset
 from training.environment import environment, environment_tags
-from training.figures import confusion_figure, regime_figure, reliability_figure
 from training.making.make import Made
 from training.recipe import Recipe
+from training.run_figures import run_figures
 from training.tracking import Tracker
 from training.walk_forward import Walk
 
@@ -116,7 +116,6 @@ def log_results(tracker: Tracker, run: Run, dataset: Dataset, made: Made, skippe
     from training.description import describe  # noqa: PLC0415
 
     walk, report = made.walk, made.report
-    rows = walk.scored_rows(dataset)
     words = describe(report, dataset, made.packaged)
     tracker.log(
         run,
@@ -127,12 +126,8 @@ def log_results(tracker: Tracker, run: Run, dataset: Dataset, made: Made, skippe
             "bearmode/skipped_folds": "; ".join(skipped),
         },
     )
-    tracker.log_figure(run, confusion_figure(dataset.y[rows], walk.regime[rows]), "figures/confusion.html")
-    tracker.log_figure(
-        run, reliability_figure(walk.probabilities[rows], dataset.y[rows]), "figures/reliability.html"
-    )
-    for index, name in enumerate(dataset.symbols):
-        tracker.log_figure(run, regime_figure(dataset, index, walk.regime), f"figures/regimes_{name}.html")
+    for name, figure in run_figures(dataset, walk, report):
+        tracker.log_figure(run, figure, f"figures/{name}.html")
     tracker.log_folder(run, made.packaged.folder, "bundle")
     tracker.log_text(run, words, "report.md")
 
