@@ -324,7 +324,9 @@ def test_a_line_names_the_key_and_never_holds_it(folder: Path, lines: pytest.Log
     service.ask("GET", "/v1/regimes/BTCUSDT", headers={"x-api-key": key})
     service.ask("GET", f"/v1/board?api_key={key}", headers={"authorization": f"Bearer {key}x"})
     service.ask("GET", f"/{key}", headers={"x-api-key": key})
-    fields = [record.fields for record in lines.records if getattr(record, "event", "") == "request"]
+    fields: list[dict[str, Any]] = [
+        vars(record)["fields"] for record in lines.records if "event" in vars(record)
+    ]
     assert [one.get("key") for one in fields] == ["desk", None, "desk"]
     assert [one["route"] for one in fields] == ["/v1/regimes/{symbol}", "/v1/board", "/-/unknown"]
     assert [one["status"] for one in fields] == [200, 401, 404]

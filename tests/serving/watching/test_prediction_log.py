@@ -32,7 +32,10 @@ def answer(symbol: str = "BTCUSDT", **changes: Any) -> Answer:
 
 
 def logged(symbol: str = "BTCUSDT", **changes: Any) -> LoggedAnswer:
-    given = {"request": PredictRequest.model_validate(request_body(symbol)), "request_id": "r-1"} | changes
+    given: dict[str, Any] = {
+        "request": PredictRequest.model_validate(request_body(symbol)),
+        "request_id": "r-1",
+    } | changes
     return LoggedAnswer(answer(symbol), "request", START + 2 * HOUR, **given)
 
 

@@ -110,8 +110,8 @@ def test_each_bundle_is_judged_by_its_own_answers(history: History) -> None:
 
 def served(**changes: Any) -> Served:
     moment = pd.Timestamp("2024-01-01", tz="UTC")
-    given = {"since": moment, "until": moment, "bars": 100, "confirmed": 80, "spells": 9, "accuracy": 0.8}
-    given |= {"expected_accuracy": 0.8, "log_loss": 0.5, "expected_log_loss": 0.5}
+    given: dict[str, Any] = {"since": moment, "until": moment, "bars": 100, "confirmed": 80, "spells": 9}
+    given |= {"accuracy": 0.8, "expected_accuracy": 0.8, "log_loss": 0.5, "expected_log_loss": 0.5}
     return Served(version="aaaa", **(given | changes))
 
 
