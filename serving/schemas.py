@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 __all__ = [
     "Account",
@@ -48,7 +48,12 @@ def _none_as_nan(values: object) -> object:
 
 
 Number = Annotated[float, Field(strict=True)]
-Column = Annotated[list[Number], BeforeValidator(_none_as_nan), Field(max_length=MAX_BARS)]
+Column = Annotated[
+    list[Number],
+    BeforeValidator(_none_as_nan),
+    Field(max_length=MAX_BARS),
+    WithJsonSchema({"type": "array", "items": {"type": ["number", "null"]}, "maxItems": MAX_BARS}),
+]
 """One value a bar; null where missing."""
 Amount = Annotated[float, Field(strict=True, ge=1e-9, le=1e15)]
 """Money or a price, in a range that arithmetic bears."""

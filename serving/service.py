@@ -24,7 +24,7 @@ from serving.layers import current_state, open_watch, with_layers
 from serving.live.event_stream import EventStreams
 from serving.live.settings import LiveSettings
 from serving.live_model import AnyPredictor, LiveModel
-from serving.openapi import described
+from serving.openapi import openapi_document
 from serving.request_parsing import PredictRequestBody
 from serving.routes import ROUTES
 from serving.routes.current import live_model
@@ -66,14 +66,14 @@ def open_market(live: LiveModel) -> MarketFeed:
 
 
 class OurDocument:
-    """An OpenAPI document of BentoML that gives itself out as ours."""
+    """Our OpenAPI document in place of BentoML's."""
 
     def __init__(self, theirs: Any) -> None:
         self._theirs = theirs
 
     def asdict(self) -> dict[str, Any]:
         """Document as JSON-ready values."""
-        return described(self._theirs.asdict())
+        return openapi_document()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._theirs, name)
@@ -94,7 +94,7 @@ class ConfiguredService(bentoml.Service):  # type: ignore[misc]
 
     @property
     def openapi_spec(self) -> OurDocument:
-        """BentoML's document with our title, errors and GET routes."""
+        """Our own document."""
         return OurDocument(super().openapi_spec)
 
     def to_asgi(self, is_main: bool = True) -> Starlette:

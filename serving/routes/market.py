@@ -88,6 +88,7 @@ MARKET_ROUTES = [
         parameters=[SYMBOL],
         errors=[404, 503],
         headers=AGED_HEADERS,
+        tag="Markets",
     ),
     GetRoute(
         "/v1/board",
@@ -100,6 +101,7 @@ MARKET_ROUTES = [
         parameters=[SYMBOLS],
         errors=[503],
         headers=AGED_HEADERS,
+        tag="Markets",
     ),
     GetRoute(
         "/v1/signals/{symbol}",
@@ -112,6 +114,7 @@ MARKET_ROUTES = [
         parameters=[SYMBOL],
         errors=[404, 503],
         headers=AGED_HEADERS,
+        tag="Markets",
     ),
     GetRoute(
         "/v1/history/{symbol}",
@@ -125,6 +128,7 @@ MARKET_ROUTES = [
         parameters=[SYMBOL, SINCE, UNTIL, STEP],
         errors=[404, 503],
         headers=AGED_HEADERS,
+        tag="Markets",
     ),
     GetRoute(
         "/v1/liquidation_map/{symbol}",
@@ -138,5 +142,6 @@ MARKET_ROUTES = [
         parameters=[SYMBOL, DAYS],
         errors=[404, 503],
         headers=AGED_HEADERS,
+        tag="Markets",
     ),
 ]

@@ -66,6 +66,8 @@ class GetRoute(Route):
         Statuses beyond those that every path can have.
     headers : mapping of str to str, optional
         Headers of the answer and what they say; with an ``ETag`` among them it may be a 304.
+    tag : str
+        Chapter of the document, one of :data:`serving.openapi_words.TAGS`.
     example : callable, optional
         Gives an answer for the document; called when the document is made.
     """
@@ -83,6 +85,7 @@ class GetRoute(Route):
         parameters: Sequence[Parameter] = (),
         errors: Sequence[int] = (),
         headers: Mapping[str, str] | None = None,
+        tag: str = "Operations",
         example: Callable[[], Any] | None = None,
     ) -> None:
         super().__init__(path, _guarded(answer, path, parameters), methods=["GET"], name=operation)
@@ -94,6 +97,7 @@ class GetRoute(Route):
         self.parameters = tuple(parameters)
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
+        self.tag = tag
         self.example = example
 
 

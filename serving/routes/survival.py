@@ -29,5 +29,6 @@ SURVIVAL_ROUTES = [
         model=SurvivalTable,
         parameters=[SYMBOL],
         errors=[404, 503],
+        tag="Markets",
     )
 ]

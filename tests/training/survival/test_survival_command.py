@@ -24,7 +24,7 @@ import bearmode
 from features.errors import BundleError, DataError, NothingUsableError, UsageError
 from features.history import History
 from features.regimes import REGIMES
-from serving.openapi import described
+from serving.openapi import openapi_document
 from serving.routes.survival import SURVIVAL_ROUTES
 from serving.survival import SurvivalTable, read_survival, survival_file
 from serving.web_errors import RequestRefusedError
@@ -289,7 +289,7 @@ def test_it_reads_only_beside_the_bundles(tmp_path: Path) -> None:
 
 
 def test_the_document_has_the_route() -> None:
-    document = described({"paths": {}, "components": {}})
+    document = openapi_document()
     route = document["paths"]["/v1/survival/{symbol}"]["get"]
-    assert set(route["responses"]) == {"200", "404", "422", "503"}
+    assert set(route["responses"]) >= {"200", "404", "422", "503"}
     assert "cells" in document["components"]["schemas"]["SurvivalTable"]["properties"]
