@@ -16,7 +16,7 @@ const LABELS = 92;
 export function priceFigure(node, rows, step, answer) {
   const width = node.clientWidth;
   const narrow = width < 640;
-  const margin = { l: narrow ? 46 : 62, r: narrow ? 6 : 178, t: 8, b: 38 };
+  const margin = { l: narrow ? 46 : 62, r: narrow ? 6 : 196, t: 8, b: 38 };
   const first = rows[0].at - step;
   const last = rows.at(-1);
   const ahead = narrow ? LABELS / (width - margin.l - margin.r - LABELS) : AHEAD;

@@ -82,6 +82,7 @@ function grid(survival, { side, view, regime }) {
 
 function heatCell(cell) {
   if (!cell || !known(cell.probability)) return el("td", { class: "empty" }, MISSING);
-  const interval = known(cell.low) && known(cell.high) ? `${share(cell.low)} to ${share(cell.high)}` : null;
+  const bare = (value) => share(value).replace(" %", "");
+  const interval = known(cell.low) && known(cell.high) ? `${bare(cell.low)} to ${share(cell.high)}` : null;
   return el("td", { vars: { "heat-share": Math.round(48 * Math.sqrt(cell.probability)) } }, el("span", { class: "value" }, share(cell.probability)), interval ? el("span", { class: "interval" }, `(${interval})`) : null);
 }
