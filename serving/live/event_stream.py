@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from features.errors import BearmodeError
@@ -28,6 +29,9 @@ POLL_SECONDS = 0.5
 RETRY_MILLISECONDS = 3_000
 SEND_SECONDS = 30.0
 """A listener that takes nothing for so long is let go."""
+
+GRACE_SECONDS = 3.0
+"""A stream has so long to end by itself when the service does."""
 
 logger = logging.getLogger("bearmode.live")
 
@@ -92,14 +96,20 @@ class EventStreams:
                 f"this worker has {self.open} listeners, its most",
                 hint="ask again later, or raise live.max_streams",
             )
+        ending = anyio.Event()
         return EventSourceResponse(
-            self._listen(after, wanted),
+            self._listen(after, wanted, ending),
+            # The service is about to end: the stream ends by itself, whole, and the listener comes back.
+            shutdown_event=ending,
+            shutdown_grace_period=GRACE_SECONDS,
             ping=self.settings.heartbeat_seconds,
             send_timeout=SEND_SECONDS,
             headers={"Cache-Control": "no-store"},
         )
 
-    async def _listen(self, after: int | None, wanted: StreamFilter) -> AsyncIterator[ServerSentEvent]:
+    async def _listen(
+        self, after: int | None, wanted: StreamFilter, ending: anyio.Event
+    ) -> AsyncIterator[ServerSentEvent]:
         self.open += 1
         try:
             if self._watcher is None or self._watcher.done():
@@ -112,7 +122,7 @@ class EventStreams:
                 place = min(after, oldest - 1) if after <= newest else newest
                 yield _sent("gap", {"after": after, "oldest": oldest, "newest": newest})
             board = self._board_stamp()
-            while True:
+            while not ending.is_set():
                 news = self._news
                 events, _, _ = await self._read(place)
                 for event in events:
@@ -124,7 +134,7 @@ class EventStreams:
                 before, board = board, self._board_stamp()
                 if board != before and wanted.passes("board", None):
                     yield _sent("board", await asyncio.to_thread(_board_news, self._folder))
-                await news.wait()
+                await _either(news, ending)
         finally:
             self.open -= 1
 
@@ -152,6 +162,16 @@ class EventStreams:
             found = (self._folder / BOARD).stat()
             return found.st_mtime_ns, found.st_ino
         return None
+
+
+async def _either(news: asyncio.Event, ending: anyio.Event) -> None:
+    """Wait for the first of two events."""
+    tasks = [asyncio.ensure_future(one.wait()) for one in (news, ending)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _sent(kind: str, content: dict[str, Any], identity: int | None = None) -> ServerSentEvent:

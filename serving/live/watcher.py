@@ -34,6 +34,8 @@ __all__ = ["RunningFeed", "Watcher"]
 
 BEAT_SECONDS = 5.0
 """A sign of life at least so often."""
+PATIENCE_SECONDS = 60.0
+"""A running update may still bring what seems to be late."""
 AGAIN_SECONDS = 5.0
 """After a look that could not be written down."""
 INTERVAL_WITHOUT_MODEL = "1h"
@@ -94,6 +96,7 @@ class Watcher:
         self._jumps = JumpWatch(now, monotonic, settings.simulated_speed)
         self._jump: dict[str, Any] | None = None
         self._feed: RunningFeed | None = None
+        self._feed_began = 0.0
         self._schedule = self._new_schedule(INTERVAL_WITHOUT_MODEL)
         self._symbols = {name: WatchedSymbol(name) for name in settings.symbols}
         for name, value in log.facts().items():
@@ -163,7 +166,7 @@ class Watcher:
         if self._feed is None:
             if not self._schedule.is_due(now):
                 return False
-            self._feed = self._started(now)
+            self._feed, self._feed_began = self._started(now), self._monotonic()
             return True
         results = self._feed.results()
         if results is None:
@@ -267,6 +270,8 @@ class Watcher:
     # ------------------------------------------------------------------------------- what it says
 
     def _tell_of_staleness(self) -> bool:
+        if self._feed is not None and self._monotonic() - self._feed_began < PATIENCE_SECONDS:
+            return False  # the answer is on its way: after a pause nothing is called stale and fresh at once
         now, events, facts = self._now(), [], dict[str, str | None]()
         turned = [
             (one, event)
