@@ -61,6 +61,10 @@ def describe(report: Report, dataset: Dataset, packaged: Packaged) -> str:
         "",
         _false_switches(report),
         "",
+        "## Squeezes: how often 7-day quantiles held, 95 % intervals by calendar weeks",
+        "",
+        table(SQUEEZE_COLUMNS, _squeezes(report)),
+        "",
         "## By symbol",
         "",
         _scores(report.symbols, PARTS),
@@ -89,6 +93,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _scores(rows: dict[str, dict[str, float]], columns: Sequence[str]) -> str:
     return table(("", *(SCORE_COLUMNS[name] for name in columns)), score_rows(rows, columns))
+
+
+SQUEEZE_COLUMNS = ("side", "quantile", "part", "held", "interval", "weeks")
+
+
+def _squeezes(report: Report) -> Iterable[Sequence[str]]:
+    for one in report.squeeze_coverage:
+        share, interval = f"{one.share:.2%}", f"{one.low:.2%} to {one.high:.2%}"
+        yield one.side, f"{one.level:.1%}", one.part.replace("_", " "), share, interval, str(one.weeks)
 
 
 def _sets(report: Report) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from features.bars import FloatArray
 from features.regimes import REGIMES
+from serving.squeeze import HORIZONS
 from training.dataset import Dataset
 from training.evaluation import (
     Answers,
@@ -21,8 +22,16 @@ from training.evaluation import (
     skill,
     spell_bootstrap,
 )
-from training.excursion import Excursions, coverage
+from training.excursion import SURVIVAL_LEVEL, Excursions, coverage
 from training.models.baselines import CountedAnswers, last_confirmed_label, moving_average_rule
+from training.squeeze.evaluation import (
+    SCORED_LEVELS,
+    Coverage,
+    Sharpness,
+    coverages,
+    sharpness,
+    squeeze_metrics,
+)
 from training.walk_forward import Walk
 
 __all__ = ["Report", "evaluate"]
@@ -44,16 +53,24 @@ class Report:
     differences : dict of str to Difference
         Log loss of the model less that of each of the others.
     excursion_coverage : dict of str to float
-        Share of 7-day outcomes within the excursion at the survival level, by side.
+        Share of 7-day outcomes within the excursion at the survival level, by side: of the squeeze model,
+        or of the table of regimes where there is none.
     set_coverage : dict of str to float
         Coverage and size of the prediction sets, also over the worst quarter; see
         :class:`training.evaluation.SetCoverage`.
+    squeeze_coverage : tuple of Coverage
+        How often the quantiles of the squeeze model held over the longest horizon; by symbol and answered
+        regime beside all.
+    squeeze_sharpness : tuple of Sharpness
+        Pinball losses beside those of plain quantiles, for every horizon.
     """
 
     scores: dict[str, Score]
     differences: dict[str, Difference]
     excursion_coverage: dict[str, float]
     set_coverage: dict[str, float]
+    squeeze_coverage: tuple[Coverage, ...] = field(default=())
+    squeeze_sharpness: tuple[Sharpness, ...] = field(default=())
 
     @property
     def score(self) -> Score:
@@ -116,6 +133,8 @@ class Report:
                 f"difference/{name}/diebold_mariano_p": found.diebold_mariano.p_value,
             }
         flat |= {f"excursion/coverage_{side}": value for side, value in self.excursion_coverage.items()}
+        found_squeeze = squeeze_metrics(self.squeeze_coverage, self.squeeze_sharpness)
+        flat |= {f"squeeze/{name}": value for name, value in found_squeeze.items()}
         flat |= {f"sets/{name}": value for name, value in self.set_coverage.items()}
         flat["truth/switches_per_year"] = self.true_switches
         flat["oos/log_loss_over_rule"] = models[MODEL]["log_loss"] / models[RULE]["log_loss"]
@@ -138,6 +157,8 @@ class Report:
                 "differences": {name: asdict(one) for name, one in self.differences.items()},
                 "excursion_coverage": self.excursion_coverage,
                 "set_coverage": self.set_coverage,
+                "squeeze_coverage": [asdict(one) for one in self.squeeze_coverage],
+                "squeeze_sharpness": [asdict(one) for one in self.squeeze_sharpness],
             }
         )
         return whole
@@ -156,11 +177,22 @@ def evaluate(dataset: Dataset, walk: Walk, excursions: Excursions) -> Report:
     others += [Answers.likeliest(name, table) for name, table in _baselines(dataset, walk).items()]
     bootstrap = spell_bootstrap(dataset, model)
     rows = walk.scored_rows(dataset)
+    held: tuple[Coverage, ...] = ()
+    sharp: tuple[Sharpness, ...] = ()
+    within = _coverage(walk, excursions, np.flatnonzero((walk.fold >= 0) & dataset.present))
+    if excursions.squeeze is not None:
+        table, days = excursions.squeeze, HORIZONS[-1:]
+        held = tuple(coverages(dataset, walk, table, horizons=days, levels=SCORED_LEVELS))
+        sharp = tuple(sharpness(dataset, walk, table))
+        whole = {one.side: one.share for one in held if one.part == "all" and one.level == SURVIVAL_LEVEL}
+        within |= whole
     return Report(
         scores={one.name: score(dataset, one, bootstrap) for one in (model, *others)},
         differences={one.name: difference(dataset, model, one) for one in others},
-        excursion_coverage=_coverage(walk, excursions, np.flatnonzero((walk.fold >= 0) & dataset.present)),
+        excursion_coverage=within,
         set_coverage=set_coverage(walk.sets[rows], dataset.y[rows], dataset.time[rows]).metrics(),
+        squeeze_coverage=held,
+        squeeze_sharpness=sharp,
     )
 
 

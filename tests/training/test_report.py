@@ -68,6 +68,7 @@ def test_metrics_keep_their_names_and_are_finite(report: Report) -> None:
         *("oos/log_loss_over_rule", "truth/switches_per_year", "excursion/coverage_short"),
         *("baseline/climatology/log_loss", "symbol/SIMBTC/f1_relief_rally"),
         *("oos/log_loss_low", "oos/f1_relief_rally_high", "oos/missed_turns", "oos/log_loss_skill"),
+        *("squeeze/coverage_short_7d_0.995", "squeeze/pinball_long_7d_0.99_over_trailing_year"),
         *("difference/climatology/high", "sets/coverage", "oos/recall_bear", "oos/delay_median_days"),
     } <= set(flat)
     assert flat["oos/log_loss_low"] < flat["oos/log_loss"] < flat["oos/log_loss_high"]
@@ -113,7 +114,7 @@ def test_print_and_description(
     monkeypatch.setattr("training.console.Console", lambda width: Console(width=width, file=out))
     print_report(report)
     parity = Parity(rows=10, largest_difference=1e-7, differing_regimes=0)
-    words = describe(report, dataset, Packaged(tmp_path, "abc" * 20, b"", parity))
+    words = describe(report, dataset, Packaged(tmp_path, "abc" * 20, b"", parity, parity))
     for text in (out.getvalue(), words):
         assert f"{report.spells} independent spells" in text
         assert "by market spell" in text
@@ -129,7 +130,7 @@ def test_print_and_description(
 def test_figures_of_a_run(report: Report, dataset: Dataset, walk: Walk) -> None:
     found = dict(run_figures(dataset, walk, report))
     assert list(found) == [
-        *("confusion", "reliability", "delay", "parts", "sets"),
+        *("confusion", "reliability", "delay", "parts", "sets", "squeezes"),
         *(f"regimes_{name}" for name in dataset.symbols),
     ]
     delay = found["delay"]

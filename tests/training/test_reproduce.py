@@ -154,7 +154,7 @@ def test_what_was_not_recorded_is_said_and_does_not_count(made: tuple[Places, di
     places, result = made
     folder = places.bundles / result["version"]
     manifest = json.loads((folder / "manifest.json").read_bytes())
-    packaged = Packaged(folder, result["hash"], b"", Parity(0, 0.0, 0))
+    packaged = Packaged(folder, result["hash"], b"", Parity(0, 0.0, 0), Parity(0, 0.0, 0))
     record = Record("x", None, manifest, packaged.hash, {}, {}, None)
     found = {one.what: one for one in compare(record, packaged)}
     assert found["code"].result == found["installed"].result == "not recorded"

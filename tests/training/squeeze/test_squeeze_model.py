@@ -175,12 +175,12 @@ def test_a_tail_is_monotone_and_turns_round(shape: float, scale: float, rarer: f
 
 @given(st.floats(0.9, 0.99999), st.floats(0, 4))
 def test_quantile_and_chance_are_inverse_beyond_the_last_level(level: float, more: float) -> None:
-    tails = {("short", 7): Tail(0.2, 0.3), ("long", 7): Tail(0.2, 0.3)}
-    squeeze = Squeeze.of_log_moves((0.5, 0.9), {7: (0.05, 0.1)}, {7: (0.05, 0.1)}, tails)  # type: ignore[arg-type]
-    for side in ("short", "long"):
-        move = squeeze.quantile(side, 7, level)  # type: ignore[arg-type]
-        assert squeeze.chance(side, 7, move) == pytest.approx(1 - level, rel=1e-6)  # type: ignore[arg-type]
-        assert squeeze.chance(side, 7, move + more) <= squeeze.chance(side, 7, move)  # type: ignore[arg-type]
+    moves = {7: (0.05, 0.1)}
+    squeeze = Squeeze.of_log_moves((0.5, 0.9), moves, moves, {(side, 7): Tail(0.2, 0.3) for side in SIDES})
+    for side in SIDES:
+        move = squeeze.quantile(side, 7, level)
+        assert squeeze.chance(side, 7, move) == pytest.approx(1 - level, rel=1e-6)
+        assert squeeze.chance(side, 7, move + more) <= squeeze.chance(side, 7, move)
     assert squeeze.chance("long", 7, 1.5) == 0.0
 
 
