@@ -29,6 +29,7 @@ from serving.live.webhooks import WebhookSender
 from serving.loading import open_live_model
 from serving.predictor import Predictor
 from serving.settings import ServingSettings
+from serving.watching.logs import configure_logs
 
 __all__ = ["main", "run"]
 
@@ -50,7 +51,9 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
     try:
-        run(LiveSettings.load(), ServingSettings.load(), stopping)
+        serving = ServingSettings.load()
+        configure_logs(serving.log_format)
+        run(LiveSettings.load(), serving, stopping)
     except BearmodeError as error:
         logger.error("%s", error.one_line())  # noqa: TRY400 - a message for people
         return error.exit_code
