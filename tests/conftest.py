@@ -8,6 +8,7 @@ from pathlib import Path
 
 import filelock
 import pytest
+from hypothesis import HealthCheck, settings
 from small_training import Trained, new_places, small_histories, small_markets, small_recipe
 
 from features.store import Store
@@ -19,7 +20,9 @@ from training.walk_forward import Walk, concatenated_excursions, walk_forward
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let pass what a library does to itself."""
+    """Let pass what a library does to itself, and a machine that is busy with other things."""
+    settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("shared")
     # MLflow, at every look at its registry: a loader strategy that SQLAlchemy will drop.
     config.addinivalue_line("filterwarnings", "ignore:The ``noload`` loader strategy:DeprecationWarning")
     # MLflow, at import: its own use of its own type hints.
