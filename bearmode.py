@@ -25,6 +25,7 @@ from features.command_line import (
     run,
 )
 from serving.keys_commands import app as key_commands
+from serving.live.webhook_commands import app as webhook_commands
 from training.data.tiers_commands import app as tiers_commands
 from training.feature_study.feature_commands import app as feature_commands
 from training.retrain_options import (
@@ -47,6 +48,7 @@ app = typer.Typer(
 app.add_typer(feature_commands)
 app.add_typer(tiers_commands)
 app.add_typer(key_commands)
+app.add_typer(webhook_commands)
 
 OutOption = Annotated[Path, typer.Option("--out", help="Parquet file to write.")]
 JsonOption = Annotated[

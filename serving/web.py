@@ -77,7 +77,8 @@ def install(
     for entry in stack:
         if _name(entry) == "MaxConcurrencyMiddleware":
             # A listener waits and computes nothing: it takes no place of those who ask.
-            entry.kwargs["skip_paths"] = [*entry.kwargs.get("skip_paths", ()), *unlimited]
+            theirs: Any = entry.kwargs
+            theirs["skip_paths"] = [*theirs.get("skip_paths", ()), *unlimited]
     return app
 
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from features.errors import BearmodeError, BundleError
+from features.history import History
 from features.parallel.outcomes import Outcome, attempt
 from features.raw import interval_delta
 from features.store import Store
@@ -343,12 +344,13 @@ class Watcher:
         self._trouble[about] = error.message
 
 
-def _looked(predictor: Predictor, history: Outcome[Any], known: Known | None, now: pd.Timestamp) -> Look:
+def _looked(predictor: Predictor, history: Outcome[History], known: Known | None, now: pd.Timestamp) -> Look:
     """Look at one symbol; whatever is wrong with it stops no other."""
-    if history.result is None:
+    found = history.result
+    if found is None:
         return Look(history.symbol, error=history.error)
-    outcome = attempt(lambda *_: look(predictor, history.result, known, now), history.symbol, _nobody)
-    return outcome.result or Look(history.symbol, history.result.time[-1], error=outcome.error)
+    outcome = attempt(lambda *_: look(predictor, found, known, now), history.symbol, _nobody)
+    return outcome.result or Look(history.symbol, found.time[-1], error=outcome.error)
 
 
 def _nobody(*_: Sequence[object] | object) -> None:

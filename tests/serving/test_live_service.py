@@ -157,19 +157,3 @@ def check_a_failing_source_is_stale_by_name(process: Served, folder: Path, last:
     store.unlink()
     (folder / "gone").rename(store)
     until(process, "/v1/live", lambda one: one["symbols"][0]["source_error"] is None)
-
-
-def test_live_mode_that_is_off_says_so(trained: Trained, tmp_path: Path) -> None:
-    bundles = tmp_path / "bundles"
-    make_champion(bundles, install(trained.bundle, bundles))
-    with served(tmp_path, settings={"LIVE_MAX_STREAMS": "1"}) as process:
-        process.wait_for("/readyz", 200)
-        off = httpx.get(f"{process.url}/v1/events", trust_env=False)
-        assert (off.status_code, off.json()["error"]["code"]) == (404, "live_off")
-        assert httpx.get(f"{process.url}/v1/live", trust_env=False).json() == {"state": "off", "symbols": []}
-        for query, code in (
-            ("types=lunch", "live_off"),
-            ("since=3", "unknown_parameter"),
-        ):
-            refused = httpx.get(f"{process.url}/v1/events?{query}", trust_env=False)
-            assert refused.json()["error"]["code"] == code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, MutableMapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> AsyncIterator[EventLog] | Any:
+def log(tmp_path: Path) -> Iterator[EventLog]:
     found = EventLog(tmp_path, 10)
     yield found
     found.close()
@@ -90,8 +90,8 @@ async def listening(
         await listener.leave()
 
 
-def run(body: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(body(), 30))  # type: ignore[arg-type]
+def run(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(body(), 30))
 
 
 def test_a_listener_hears_what_comes_and_goes_on_where_it_was(tmp_path: Path, log: EventLog) -> None:

@@ -18,6 +18,7 @@ from small_training import SYMBOLS, Trained
 
 from features.errors import BearmodeError
 from features.history import History
+from features.raw import RawMarket
 from features.sources import load_simulated
 from features.store import Store
 from serving.live.database import LiveStateError
@@ -36,12 +37,32 @@ END = pd.Timestamp("2022-02-01", tz="UTC")
 
 
 @cache
-def whole() -> dict[str, History]:
+def markets() -> dict[str, RawMarket]:
     """What the simulated market will have been."""
-    return {
-        market.symbol: History.from_raw(market)
-        for market in load_simulated(list(SYMBOLS), interval="4h", until=END)
-    }
+    return {market.symbol: market for market in load_simulated(list(SYMBOLS), interval="4h", until=END)}
+
+
+@cache
+def whole() -> dict[str, History]:
+    """The same, joined."""
+    return {name: History.from_raw(market) for name, market in markets().items()}
+
+
+def known_by(market: RawMarket, moment: pd.Timestamp) -> RawMarket:
+    """As much of a market as was known then."""
+
+    def rows(table: pd.DataFrame | None) -> pd.DataFrame | None:
+        return None if table is None else table[table["time"] <= moment].reset_index(drop=True)
+
+    bars = market.bars[market.bars["open_time"] + BAR <= moment].reset_index(drop=True)
+    return replace(
+        market,
+        bars=bars,
+        funding=rows(market.funding),
+        open_interest=rows(market.open_interest),
+        positioning=rows(market.positioning),
+        fear_greed=rows(market.fear_greed),
+    )
 
 
 def regimes(predictor: Predictor, symbol: str, since: pd.Timestamp, until: pd.Timestamp) -> list[Any]:
@@ -75,7 +96,13 @@ class Feed:
         job = self.jobs[-1]
         if self.failure is not None:
             return [FeedResult(name, 0, self.failure, "it failed") for name in job.symbols]
-        return open_feed("simulated")(job)
+        if job.interval != "4h":
+            return open_feed("simulated")(job)
+        store = Store(job.store)
+        with store.writing():
+            return [
+                FeedResult(name, store.write(known_by(markets()[name], job.moment))) for name in job.symbols
+            ]
 
     def end(self) -> None:
         self.ended += 1

@@ -177,6 +177,12 @@ def test_paths_and_methods(http: httpx.Client) -> None:
     assert error_of(http.post("/v1/model", json={}), 405)["code"] == "method_not_allowed"
 
 
+def test_live_mode_that_is_off_says_so(http: httpx.Client) -> None:
+    assert error_of(http.get("/v1/events"), 404)["code"] == "live_off"
+    assert error_of(http.get("/v1/events?since=3"), 422)["code"] == "unknown_parameter"
+    assert http.get("/v1/live").json() == {"state": "off", "symbols": []}
+
+
 def test_it_listens_on_loopback_only_and_says_where(served: Served) -> None:
     port = int(served.url.rsplit(":", 1)[1])
     family = [
