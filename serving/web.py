@@ -21,7 +21,8 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
-from starlette.routing import Match
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 
 from features.errors import BearmodeError
 from serving.request_body import ClientGoneError, check_headers, read_body
@@ -204,7 +205,10 @@ class WebLayer:
         try:
             if self.admit is not None:
                 self.admit(scope, headers)
-            if _match(scope) is not Match.FULL or scope["method"] not in {"POST", "PUT", "PATCH"}:
+            match = _match(scope)
+            if scope["method"] == "OPTIONS" and match is not Match.NONE:
+                await _options(scope)(scope, receive, answer)
+            elif match is not Match.FULL or scope["method"] not in {"POST", "PUT", "PATCH"}:
                 await self.app(scope, receive, answer)
             elif self.large is not None and scope["path"] == self.large.path:
                 with self.large.one():
@@ -228,6 +232,26 @@ class WebLayer:
             raise RequestRefusedError(400, "the body is empty, expected JSON", code="not_json")
         scope, receive = _with_body(scope, body, receive)
         await self.app(scope, receive, answer)
+
+
+def _options(scope: Scope) -> Response:
+    """Which methods a path takes; what another origin may do, the layer outside this one answers."""
+    methods = {"OPTIONS"}
+    for route in scope["app"].router.routes:
+        methods |= _methods(route, scope)
+    return Response(status_code=204, headers={"Allow": ", ".join(sorted(methods))})
+
+
+def _methods(route: BaseRoute, scope: Scope) -> set[str]:
+    """Methods of the routes below a route that fit the path."""
+    match, inner = route.matches({**scope, "method": "GET"})
+    if match is Match.NONE:
+        return set()
+    below = getattr(route, "routes", None)
+    if below:
+        deeper = {**scope, **inner}
+        return set().union(*(_methods(one, deeper) for one in below))
+    return set(getattr(route, "methods", None) or ())
 
 
 def _request_id(headers: Headers) -> str:
