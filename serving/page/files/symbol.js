@@ -81,6 +81,11 @@ const TITLES = { summary: "Now", chart: "Price and regimes", advice: "Advice", s
 function refused(name, error) {
   const card = state.cards[name];
   if (error.unreachable && card.firstChild) return;
+  const caption = card.querySelector("figcaption");
+  if (name === "chart" && caption) {
+    put(caption, el("p", {}, capital(error.message), "."), error.hint ? el("p", { class: "hint" }, error.hint) : null);
+    return;
+  }
   const id = `${name}-title`;
   release(card);
   put(
@@ -136,10 +141,13 @@ function setWords(answer) {
 }
 
 async function readHistory(path, range) {
-  const { days, step } = RANGES[range];
+  const { days, step: wanted } = RANGES[range];
+  const bar = state.answer ? Date.parse(state.answer.valid_until) - Date.parse(state.answer.as_of) : 0;
+  // Finer than the model's bars there is nothing: the service chooses then.
+  const step = barLength(wanted) < bar ? null : wanted;
   const last = state.answer ? Date.parse(state.answer.as_of) : now();
   const since = days === null ? BEFORE_ALL : new Date(last - days * DAY).toISOString();
-  return { range, step, history: await ask(path, { since, step }) };
+  return { range, history: await ask(path, { since, step }) };
 }
 
 const kept = new Map();
@@ -154,10 +162,10 @@ function once(path) {
   return kept.get(path);
 }
 
-function showChart({ range, step, history }) {
+function showChart({ range, history }) {
   if (range !== state.range) return;
   const rows = historyRows(history);
-  const length = barLength(history.step ?? step);
+  const length = barLength(history.step);
   let node = state.cards.chart.querySelector(".price-chart");
   if (!node) {
     put(state.cards.chart, chartCard());
