@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def live_readings(folder: Path) -> Callable[[float], Iterable[Reading]]:
     """
 
     def readings(now: float) -> Iterable[Reading]:
-        status = read_status(folder, pd.Timestamp(now, unit="s", tz="UTC").to_pydatetime())
+        status = read_status(folder, datetime.fromtimestamp(now, UTC))
         if status is None:
             return
         for state in _STATES:
