@@ -11,15 +11,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from features.errors import BearmodeError
 from serving.live_model import LiveModel
+from serving.metrics_folder import use_own_folder
 from serving.routes.events import EVENTS_PATH
 from serving.safety import SecurityHeaders, cross_origin, open_guard
 from serving.settings import ServingSettings
@@ -62,9 +61,8 @@ def with_layers(
         For a file of keys that cannot be understood, or is named and missing.
     """
     configure_logs(settings.log_format)
-    # Where BentoML's workers share their metrics, they share what each key has used, too.
-    shared = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    guard = open_guard(settings, Path(shared) if shared and Path(shared).is_dir() else None, note_key)
+    # Where the workers share their metrics, they share what each key has used, too.
+    guard = open_guard(settings, use_own_folder(), note_key)
     return install(
         app,
         outermost=[Middleware(SecurityHeaders, shared=bool(settings.cors_origins))],

@@ -27,6 +27,7 @@ import httpx
 from features.errors import BearmodeError
 from serving.live.settings import SECRET_VARIABLE, LiveSettings, secret_of
 from serving.live.supervisor import Supervisor
+from serving.metrics_folder import METRICS_FOLDER
 from serving.safety.guard import check_exposure
 from serving.settings import ServingSettings
 from serving.tiers import TIERS_SETTING, tiers_file
@@ -112,11 +113,10 @@ def _environment(settings: ServingSettings, metrics: str) -> dict[str, str]:
     inherited = os.environ.get("PYTHONPATH")
     environment = {
         "BENTOML_DO_NOT_TRACK": "True",
-        # BentoML's default is one folder in the home for all servers, emptied by each that starts.
-        "PROMETHEUS_MULTIPROC_DIR": metrics,
         **os.environ,
         "PYTHONPATH": root if not inherited else os.pathsep.join([root, inherited]),
         "BEARMODE_BUNDLES": str(settings.bundles.absolute()),
+        METRICS_FOLDER: metrics,
         TIERS_SETTING: str(tiers_file()),
     }
     environment.pop("BEARMODE_BUNDLE", None)

@@ -18,7 +18,7 @@ import orjson
 import pandas as pd
 import pytest
 import yaml
-from live_fixtures import served
+from live_fixtures import served, workers
 from prometheus_client.parser import text_string_to_metric_families
 from service_fixtures import Served
 from small_training import Trained, small_histories
@@ -204,6 +204,14 @@ def test_the_store_and_live_mode_are_seen(watched: Watched) -> None:
     assert ages[symbol] > 86_400
     assert sum(value for _, value in found["bearmode_live_state"]) == 1
     assert {labels["state"] for labels, _ in found["bearmode_webhook_deliveries"]} == {"pending", "dead"}
+
+
+def test_the_workers_count_where_no_other_service_does(watched: Watched) -> None:
+    """BentoML's own folder is emptied by each service of the user that starts."""
+    for worker in workers(watched.process):
+        counted = [one.path for one in worker.memory_maps() if one.path.endswith((".db", ".bucket"))]
+        assert counted
+        assert all("bearmode-metrics-" in path for path in counted), counted
 
 
 def test_no_symbol_and_no_key_is_a_label_and_paths_are_bounded(watched: Watched) -> None:
