@@ -90,7 +90,7 @@ def _words(held: Regime, new: Regime, needs: float, has: float, bars: int | None
     else:
         moves = f"{needs:.0%} of probability moves to it from {_name(held)}"
     if bars is None:
-        when = "at the current reading it does not come to that"
+        when = "if all stays as at the last bar, it does not"
     else:
-        when = f"at the current reading in about {bars} bar{'' if bars == 1 else 's'}"
+        when = f"if all stays as at the last bar, in about {bars} bar{'' if bars == 1 else 's'}"
     return f"{_name(new)} takes over once {moves}; {when}"

@@ -28,6 +28,8 @@ _HAIRCUT_WORDS = {
     "no_excursion_short": "there is too little data on moves against a short",
     "no_excursion_long": "there is too little data on moves against a long",
 }
+_NO_FUNDING = 5e-6
+"""A day, fraction of notional: less would read as 0.000%."""
 
 
 def _name(regime: Regime) -> str:
@@ -37,6 +39,11 @@ def _name(regime: Regime) -> str:
 def _of_regime(regime: Regime, probabilities: Sequence[float]) -> str:
     others = sorted((r for r in Regime if r is not regime), key=lambda r: -probabilities[r])
     rest = ", ".join(f"{_name(r)} {probabilities[r]:.0%}" for r in others)
+    if probabilities[others[0]] > probabilities[regime]:
+        return (
+            f"The answer is still {_name(regime)} ({probabilities[regime]:.0%}), though the latest reading "
+            f"leans to {_name(others[0])} ({rest}): another regime is answered once it holds up."
+        )
     return f"The market reads as {_name(regime)} with probability {probabilities[regime]:.0%} ({rest})."
 
 
@@ -45,9 +52,9 @@ def _of_holding(held: timedelta | None, *, at_least: bool, nearest: Flip | None)
     if held is not None:
         days = held / timedelta(days=1)
         long = f"{days:.1f} days" if days >= 1 else f"{held / timedelta(hours=1):.0f} hours"
-        text.append(f"It has read so for {'at least ' if at_least else ''}{long}.")
+        text.append(f"That has been the answer for {'at least ' if at_least else ''}{long}.")
     if nearest is not None:
-        text.append(f"Nearest to taking over: {nearest.words}.")
+        text.append(f"What would change it first: {nearest.words}.")
     return text
 
 
@@ -55,12 +62,13 @@ def _of_signals(readings: Sequence[Reading], *, confirmed: bool) -> str:
     bearish = [one for one in readings if one.state is SignalState.BEARISH]
     there = sum(one.state is not SignalState.MISSING for one in readings)
     named = ", ".join(f"{one.name.replace('_', ' ')}{' (often late)' if one.late else ''}" for one in bearish)
-    text = f"{len(bearish)} of {there} available signals are bearish{f': {named}' if named else ''}; "
+    verb = "is" if len(bearish) == 1 else "are"
+    text = f"{len(bearish)} of {there} available signals {verb} bearish{f': {named}' if named else ''}; "
     if confirmed:
-        return f"{text}at least {CONFIRMING} confirm a bear."
+        return f"{text}{CONFIRMING} or more confirm a bear."
     if there < CONFIRMING:
-        return f"{text}fewer than {CONFIRMING} are available, so a bear is not confirmed."
-    return f"{text}a bear needs {CONFIRMING}, so it is not confirmed."
+        return f"{text}with fewer than {CONFIRMING} available none can confirm a bear."
+    return f"{text}it takes {CONFIRMING} to confirm a bear."
 
 
 def _of_bias(regime: Regime, advice: Advice, market: MarketState) -> str:
@@ -77,10 +85,10 @@ def _of_bias(regime: Regime, advice: Advice, market: MarketState) -> str:
 
 def _of_leverage(advice: Advice) -> list[str]:
     if advice.side == "flat":
-        return ["No side has an edge here: flat."]
+        return [] if advice.band else ["Neither side is advised: flat."]
     survival = advice.survival
     if advice.leverage == 0:
-        text = ["The calculation leaves less than 0.2x: stand aside."]
+        text = [f"The {advice.side} would get less than 0.2x: stand aside."]
     else:
         way = "rises" if advice.side == "short" else "falls"
         size = f"{advice.leverage:.1f}x {advice.side}"
@@ -92,7 +100,7 @@ def _of_leverage(advice: Advice) -> list[str]:
             else f"entered at the last close it is liquidated at {survival.liquidation_price:,.6g}"
         )
         text = [
-            f"{size}: {survival.level:.1%} of {survival.horizon_days}-day {way} in comparable past hours "
+            f"{size}: in past hours like this one {survival.level:.1%} of {survival.horizon_days}-day {way} "
             f"stayed within {survival.adverse_excursion:.1%}; {edge}."
         ]
     touching = [cut for cut in advice.haircuts if not cut.name.endswith(f"_{_other(advice.side)}")]
@@ -112,16 +120,18 @@ def _of_funding(advice: Advice) -> list[str]:
     if advice.funding_per_day is None:
         return ["Funding is not known; the default rate is charged against the position."]
     rate = advice.funding_per_day.rate
-    if rate == 0:
-        return ["Funding is zero."]
+    if abs(rate) < _NO_FUNDING:
+        return ["Funding is next to nothing."]
     verb = "pays" if rate > 0 else "receives"
     money = advice.funding_per_day.money
-    amount = "" if money is None else f", {abs(money):,.2f} of the quote currency"
+    amount = "" if money is None else f", {abs(money):,.2f} in quote currency"
     text = (
         f"At the 3-day mean rate a {advice.side} {verb} {abs(rate):.3%} of notional a day in funding{amount}."
     )
     spike = advice.funding_per_day.spike_rate
-    return [text, *([] if spike is None else [f"At the cap of the rate it would pay {spike:.2%} a day."])]
+    if spike is None:
+        return [text]
+    return [text, f"If the rate went to its cap against it, it would pay {spike:.2%} a day."]
 
 
 def _of_rally(rally: Rally) -> str:
@@ -159,11 +169,16 @@ def _of_position(position: PositionReport) -> list[str]:
         text.append(
             "The last close is beyond the liquidation price of the open position."
             if position.distance <= 0
-            else f"The open position is liquidated {position.distance:.1%} away: "
-            "nearer than the adverse move to reckon with."
+            else f"The open position is liquidated by a move of {position.distance:.1%}: "
+            "less than the adverse move to reckon with."
         )
-    if position.reduce_to is not None:
-        text.append(f"What is left of its margin carries {position.reduce_to:,.2f} at the leverage advised.")
+    if position.reduce_to is not None and position.reduce_to <= 0:
+        text.append("At the leverage advised nothing of the open position is left to carry.")
+    elif position.reduce_to is not None:
+        text.append(
+            "At the leverage advised the margin that is left carries a position of "
+            f"{position.reduce_to:,.2f}."
+        )
     if position.chance_7d is not None:
         text.append(f"The chance that it is liquidated within 7 days is put at {position.chance_7d:.1%}.")
     return text

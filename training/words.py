@@ -20,10 +20,16 @@ def read_out(answer: Answer) -> list[str]:
         f"{held} {answer.since:%Y-%m-%d %H:%M}, valid until {answer.valid_until:%Y-%m-%d %H:%M}.",
     ]
     lines += [f"  {reason}" for reason in answer.reasons]
-    lines.append(
-        f"  Bias: {advice.side}, {advice.short_share:.0%} of the directional exposure short, "
-        f"leverage {advice.leverage:.1f}x at most (cap {advice.leverage_cap:.0f}x)."
-    )
+    share = f"{advice.short_share:.0%} of the directional exposure short"
+    if advice.side == "flat":
+        lines.append("  Bias: flat, no position.")
+    elif advice.leverage == 0:
+        lines.append(f"  Bias: {advice.side}, {share}, but stand aside: no leverage is advised.")
+    else:
+        lines.append(
+            f"  Bias: {advice.side}, {share}, leverage {advice.leverage:.1f}x at most "
+            f"(cap {advice.leverage_cap:.0f}x)."
+        )
     if answer.degraded:
         lines.append(f"  Degraded: {', '.join(answer.degraded)}.")
     lines.append(f"  {answer.disclaimer}")

@@ -716,14 +716,27 @@ def test_reasons_of_a_confirmed_bear() -> None:
     assert said(advice(confirmed=True)) == [
         "The market reads as bear with probability 80% (ranging 10%, relief rally 6%, bull 4%).",
         "3 of 3 available signals are bearish: moving average cross, funding, price and open interest "
-        "(often late); at least 3 confirm a bear.",
+        "(often late); 3 or more confirm a bear.",
         "68% of the gross exposure short, 36% net short.",
-        "3.9x short: 99.5% of 7-day rises in comparable past hours stayed within 25.0%; entered at the "
+        "3.9x short: in past hours like this one 99.5% of 7-day rises stayed within 25.0%; entered at the "
         "last close it is liquidated at 50,056.2.",
         "Enter in tranches: 30% at 40,000, 30% at 40,000, 40% at 43,734.5; stop 45,730.5, target 33,460.5.",
         "At the 3-day mean rate a short receives 0.030% of notional a day in funding.",
-        "At the cap of the rate it would pay 0.90% a day.",
+        "If the rate went to its cap against it, it would pay 0.90% a day.",
     ]
+
+
+def test_reasons_of_an_answer_that_the_latest_reading_has_left() -> None:
+    text = " ".join(said(advice(), probabilities=[0.3, 0.05, 0.6, 0.05]))
+    assert "The answer is still bear (30%), though the latest reading leans to relief rally" in text
+    assert "reads as bear" not in text
+
+
+def test_reasons_of_a_range_say_flat_once() -> None:
+    answer = advice(regime=Regime.RANGING)
+    text = said(answer, regime=Regime.RANGING, probabilities=[0.1, 0.7, 0.1, 0.1])
+    assert answer.side == "flat"
+    assert sum("flat" in line for line in text) == 1
 
 
 def test_reasons_say_the_size_and_what_a_rally_is_turning_into() -> None:
@@ -746,7 +759,7 @@ def test_reasons_name_what_is_wrong() -> None:
     for words in (
         "funding is missing (x 0.9)",
         "the model has expired (x 0.8)",
-        "fewer than 3 are available",
+        "with fewer than 3 available",
         "leverage at most 1x until it is retrained",
         "trained on simulated data",
         "3 % maintenance and 20x are assumed",

@@ -85,10 +85,10 @@ def test_words_are_made_of_the_numbers() -> None:
     assert rally.needs == pytest.approx((0.1 - lead) / 3.5)
     assert rally.words == (
         f"relief rally takes over once {rally.needs:.0%} of probability moves to it from bear; "
-        "at the current reading in about 1 bar"
+        "if all stays as at the last bar, in about 1 bar"
     )
     assert all(one.bars is None for one in found[1:])
-    assert found[1].words.endswith("at the current reading it does not come to that")
+    assert found[1].words.endswith("if all stays as at the last bar, it does not")
 
 
 def test_a_regime_that_has_hardly_anything_left_says_so() -> None:
