@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 
 from features.errors import BearmodeError
 from training.compare.comparison import Compared, Comparison
+from training.compare.entries import MODEL
 from training.compare.leaderboard import as_dict, headline, markdown
 from training.compare.plan import Plan, Workbench
 from training.environment import environment, environment_tags
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["CompareLog", "logged_comparison"]
 
 JOB = "compare"
+FITTED = "temperature_"
+"""Parameters that a fit finds, fold by fold: nobody chose them."""
+_OF_TURNS = ("delay_", "missed_turns", "turns", "agreement_within", "false_switches")
 
 
 class CompareLog:
@@ -52,7 +56,7 @@ class CompareLog:
 
     def entry(self, one: Compared, comparison: Comparison) -> None:
         """Log one entry as a run of its own."""
-        metrics = {f"oos/{name}": value for name, value in {**one.score.metrics(), **one.skill}.items()}
+        metrics = {_named(name): value for name, value in {**one.score.metrics(), **one.skill}.items()}
         metrics["time/cpu_seconds"] = one.seconds
         for part, table in (
             ("symbol", one.score.by_symbol),
@@ -72,7 +76,13 @@ class CompareLog:
         if one.against is not None:
             tags["bearmode/against_model"] = one.against.verdict
         with self.tracker.run(one.name, parent=self.run) as run:
-            parameters: dict[str, object] = {"entry": one.name, "axis": comparison.axis, **one.parameters}
+            fitted = {name: value for name, value in one.parameters.items() if name.startswith(FITTED)}
+            parameters: dict[str, object] = {
+                "entry": one.name,
+                "axis": comparison.axis,
+                **{name: value for name, value in one.parameters.items() if name not in fitted},
+            }
+            metrics |= {f"calibration/{name}": float(str(value)) for name, value in fitted.items()}
             self.tracker.log(run, parameters=parameters, metrics=metrics, tags=tags)
             self.tracker.log_text(run, _figures(one, comparison), "figures.html")
 
@@ -146,6 +156,19 @@ def logged_comparison(places: Places, plan: Plan, bench: Workbench, whose: str) 
         yield CompareLog(tracker, run)
 
 
+def _named(metric: str) -> str:
+    """A score under ``oos``; ends of intervals and figures of turns apart, so that the scores stand together.
+
+    Examples
+    --------
+    >>> _named("log_loss"), _named("log_loss_high"), _named("delay_90_days_bear")
+    ('oos/log_loss', 'interval/log_loss_high', 'turns/delay_90_days_bear')
+    """
+    if metric.endswith(("_low", "_high")):
+        return f"interval/{metric}"
+    return f"turns/{metric}" if metric.startswith(_OF_TURNS) else f"oos/{metric}"
+
+
 def _tags(axis: str, entry: str) -> dict[str, str]:
     return {"bearmode/job": JOB, "bearmode/axis": axis, "bearmode/entry": entry}
 
@@ -153,7 +176,7 @@ def _tags(axis: str, entry: str) -> dict[str, str]:
 def _difference(one: Compared) -> Mapping[str, float]:
     found = one.against
     if found is None:
-        return {}
+        return {"difference/log_loss": 0.0} if one.name == MODEL else {}
     return {
         "difference/log_loss": found.interval.estimate,
         "difference/low": found.interval.low,

@@ -73,7 +73,13 @@ def test_leaderboard_runs_page_and_file(
     }
     assert "no price" in runs["moving_average_rule"].data.tags["bearmode/error"]
     metrics = [set(runs[name].data.metrics) for name in ("climatology", "last_confirmed_label")]
-    assert {"oos/log_loss", "oos/log_loss_low", "oos/macro_f1", "oos/log_loss_skill"} <= metrics[0]
+    assert {
+        "oos/log_loss",
+        "interval/log_loss_low",
+        "turns/missed_turns",
+        "oos/macro_f1",
+        "oos/log_loss_skill",
+    } <= metrics[0]
     assert metrics[0] - metrics[1] <= {name for name in metrics[0] if "delay" in name or "ece" in name}
     assert runs["climatology"].data.metrics["oos/log_loss"] == pytest.approx(
         content["entries"][1]["scores"]["log_loss"]
@@ -173,5 +179,7 @@ def test_entries_are_logged_with_the_same_metric_names(
     headline = {"oos/log_loss", "oos/macro_f1", "oos/f1_relief_rally", "oos/ece", "oos/switches_per_year"}
     for name, one in runs.items():
         assert headline <= set(one.data.metrics)
-        assert ("difference/log_loss" in one.data.metrics) == (name != "model")
+        assert (one.data.metrics["difference/log_loss"] == 0) == (name == "model")
+        assert ("difference/low" in one.data.metrics) == (name != "model")
+        assert not [key for key in one.data.params if key.startswith("temperature")]
         assert one.data.tags["bearmode/spells"] == str(comparison.entries[0].score.spells)
