@@ -19,7 +19,7 @@ import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from features.history import History
-from serving.client_errors import BadAnswerError, UnreachableError, service_error
+from serving.client_errors import BadAnswerError, ServiceError, UnreachableError, service_error
 from serving.schemas import PredictRequest
 from serving.window import window_request
 
@@ -74,10 +74,11 @@ class Retries:
         """
         if attempt > self.times:
             return None
+        asked: float | None
         if isinstance(error, UnreachableError):
             asked = 0.0 if error.code == "unreachable" else None
-        elif getattr(error, "status", None) in {429, 503}:
-            asked = getattr(error, "retry_after", None) or 0.0
+        elif isinstance(error, ServiceError) and error.status in {429, 503}:
+            asked = error.retry_after or 0.0
         else:
             asked = None
         if asked is None or asked > self.longest_wait:

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -80,7 +80,7 @@ class MarketFeed:
         self._newest: OrderedDict[str, _Kept] = OrderedDict()
         self._symbols: tuple[Hashable, list[str]] | None = None
         self._large: OrderedDict[Hashable, StaticBody] = OrderedDict()
-        self._running: dict[Hashable, asyncio.Future[object]] = {}
+        self._running: dict[Hashable, asyncio.Future[Any]] = {}
         # One thread each: a chart of years must not keep the board waiting.
         self._quick = ThreadPoolExecutor(1, thread_name_prefix="market")
         self._slow = ThreadPoolExecutor(1, thread_name_prefix="market-charts")
@@ -260,13 +260,13 @@ class MarketFeed:
         task = self._running.get(key)
         if task is None:
             loop = asyncio.get_running_loop()
-            task = asyncio.ensure_future(loop.run_in_executor(pool, make))  # type: ignore[arg-type]
+            task = asyncio.ensure_future(loop.run_in_executor(pool, make))
             self._running[key] = task
             task.add_done_callback(lambda done: self._ended(key, done))
-        found: T = await asyncio.shield(task)  # type: ignore[assignment]
+        found: T = await asyncio.shield(task)
         return found
 
-    def _ended(self, key: Hashable, task: asyncio.Future[object]) -> None:
+    def _ended(self, key: Hashable, task: asyncio.Future[Any]) -> None:
         self._running.pop(key, None)
         if not task.cancelled():
             task.exception()  # those who waited may all have gone

@@ -130,8 +130,8 @@ def _digest(part: History, count: int) -> bytes:
     digest.update(f"{part.symbol} {part.interval} {part.time[0].isoformat()} {count}".encode())
     for name in part.frame:
         digest.update(str(name).encode())
-        digest.update(np.ascontiguousarray(part.frame[name].to_numpy(np.float64)))
+        digest.update(np.ascontiguousarray(part.frame[name].to_numpy(np.float64)).data)
     for name, closes in part.context.items():
         digest.update(name.encode())
-        digest.update(np.ascontiguousarray(closes))
+        digest.update(np.ascontiguousarray(closes).data)
     return digest.digest()
