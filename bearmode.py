@@ -24,6 +24,7 @@ from features.command_line import (
     WorkersOption,
     run,
 )
+from features.completion import complete_symbol, complete_symbols
 from serving.keys_commands import app as key_commands
 from serving.live.webhook_commands import app as webhook_commands
 from training.data.tiers_commands import app as tiers_commands
@@ -50,6 +51,7 @@ app.add_typer(tiers_commands)
 app.add_typer(key_commands)
 app.add_typer(webhook_commands)
 
+SymbolArgument = Annotated[str, typer.Argument(autocompletion=complete_symbol)]
 OutOption = Annotated[Path, typer.Option("--out", help="Parquet file to write.")]
 JsonOption = Annotated[
     Path | None, typer.Option("--json", help="Write the result for programs.", show_default=False)
@@ -154,7 +156,10 @@ def fetch(
 
 @app.command()
 def update(
-    symbols: Annotated[str, typer.Argument(help="Comma-separated; all of the store by default.")] = "",
+    symbols: Annotated[
+        str,
+        typer.Argument(help="Comma-separated; all of the store by default.", autocompletion=complete_symbols),
+    ] = "",
     store: StoreOption = None,
     archive_url: ArchiveUrlOption = None,
     exchange_url: ExchangeUrlOption = None,
@@ -183,7 +188,10 @@ def update(
 
 @app.command()
 def audit(
-    symbols: Annotated[str, typer.Argument(help="Comma-separated; all of the store by default.")] = "",
+    symbols: Annotated[
+        str,
+        typer.Argument(help="Comma-separated; all of the store by default.", autocompletion=complete_symbols),
+    ] = "",
     store: StoreOption = None,
     interval: IntervalOption = "1h",
     html: Annotated[
@@ -222,7 +230,7 @@ def audit(
 
 @app.command()
 def history(
-    symbol: str,
+    symbol: SymbolArgument,
     out: OutOption,
     source: SourceOption = None,
     path: PathOption = None,
@@ -242,7 +250,7 @@ def history(
 
 @app.command()
 def regimes(
-    symbol: str,
+    symbol: SymbolArgument,
     out: OutOption,
     source: SourceOption = None,
     path: PathOption = None,
@@ -555,7 +563,7 @@ def replay(
 
 @app.command()
 def survival(
-    symbol: str,
+    symbol: SymbolArgument,
     source: SourceOption = None,
     path: PathOption = None,
     store: StoreOption = None,
@@ -652,7 +660,10 @@ def backtest(
 
 @app.command()
 def predict(
-    symbols: Annotated[str, typer.Argument(help="One symbol, or several, comma-separated.")],
+    symbols: Annotated[
+        str,
+        typer.Argument(help="One symbol, or several, comma-separated.", autocompletion=complete_symbols),
+    ],
     store: StoreOption = None,
     source: SourceOption = None,
     path: PathOption = None,

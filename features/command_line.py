@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from features.completion import complete_symbols
 from features.errors import BearmodeError
 
 __all__ = [
@@ -29,7 +30,10 @@ _INTERRUPTED = 130
 """Status after Ctrl-C, as shells have it."""
 
 SymbolsOption = Annotated[
-    str, typer.Option("--symbols", help="Comma-separated; all that are there by default.")
+    str,
+    typer.Option(
+        "--symbols", help="Comma-separated; all that are there by default.", autocompletion=complete_symbols
+    ),
 ]
 SourceOption = Annotated[
     str | None, typer.Option("--source", help="files or simulated; the store by default.", show_default=False)
