@@ -305,8 +305,8 @@ class Watcher:
         content = {
             "pid": os.getpid(),
             "started_at": self._started_at,
-            "heartbeat_at": datetime.now(UTC).isoformat(),
-            "clock": now.isoformat(),
+            "heartbeat_at": iso(datetime.now(UTC)),
+            "clock": iso(now.to_pydatetime()),
             "clock_speed": settings.simulated_speed,
             "clock_jump": self._jump,
             "source": settings.source,

@@ -83,7 +83,7 @@ def _last_event(request: Request) -> int | None:
 def _example() -> dict[str, Any]:
     return {
         "state": "degraded",
-        "heartbeat_at": "2026-03-01T12:05:31.000000+00:00",
+        "heartbeat_at": "2026-03-01T12:05:31.204000Z",
         "heartbeat_age_seconds": 1.4,
         "source": "exchange",
         "interval": "1h",
