@@ -104,10 +104,10 @@ function modelBanners(model) {
   banner("simulated", ...(simulated ? ["warn", "Trained on a simulated market.", "The figures below are an exercise. For real symbols the leverage is at most 1×."] : []));
   const until = model.ready ? Date.parse(model.training.trained_until) : null;
   const days = until === null ? 0 : (now() - until) / 86_400_000;
-  const limits = { stale: 65, expired: 190, ...(model.age_limits ?? {}) };
-  const expired = days > limits.expired;
-  const text = until === null ? "" : `It was trained until ${day(until)}, ${span(now() - until)} ago. ${expired ? "It still answers, with leverage at most 1×." : "Its leverage is cut."} Train again: bearmode retrain.`;
-  banner("model-age", ...(days > limits.stale ? [expired ? "bad" : "warn", expired ? "The model has expired." : "The model is stale.", text] : []));
+  const { stale_after_days: stale = Infinity, expires_after_days: end = Infinity } = model.manifest?.advice ?? {};
+  const expired = days > end;
+  const text = until === null ? "" : `It was trained until ${day(until)}, ${span(now() - until)} ago. ${expired ? "An answer about now has leverage at most 1×." : "The leverage of an answer about now is cut."} Train again: bearmode retrain.`;
+  banner("model-age", ...(days > stale ? [expired ? "bad" : "warn", expired ? "The model has expired." : "The model is stale.", text] : []));
 }
 
 function dataBanner() {

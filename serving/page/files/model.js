@@ -34,7 +34,7 @@ function modelCard(model, now) {
     ]),
     lastError(model),
     metricsTable(metrics ?? {}),
-    more("What it is not", el("p", {}, "The scores are of half-years that the model had not seen, on labels that are known only weeks later. They say nothing of tomorrow. A model older than 65 days is called stale; older than 190 days it is expired and gives at most 1×.")),
+    more("What it is not", el("p", {}, "The scores are of half-years that the model had not seen, on labels that are known only weeks later. They say nothing of tomorrow. A model of some age is called stale and its leverage is cut; later it is expired and gives at most 1×.")),
     featuresList(model.features ?? []),
     reloads(model.reloads ?? []),
   );
@@ -79,6 +79,14 @@ function reloads(history) {
   );
 }
 
+/** What the gate looked at, passed or not. */
+function checks(found) {
+  if (found.length === 0) return null;
+  const passed = found.filter((one) => one.passed).length;
+  const rows = found.map((one) => [capital(words(one.name)), one.passed ? "passed" : "not passed", number(one.value, 4), number(one.bound, 4), one.words]);
+  return more(`${passed} of ${found.length} checks passed`, table("Checks of the gate", [{ words: "Check" }, { words: "Outcome" }, { words: "Value", number: true }, { words: "Bound", number: true }, { words: "In words" }], rows, "cards"));
+}
+
 function journalCard(journal, error) {
   const card = (...inside) => el("section", { class: "card", "aria-labelledby": "journal-title" }, el("h3", { id: "journal-title" }, "Promotion journal"), ...inside);
   if (error?.code === "not_found") return card(el("p", { class: "soft" }, "This service shows no journal: bearmode journal prints it."));
@@ -86,6 +94,6 @@ function journalCard(journal, error) {
   if (!journal?.length) return card(el("p", { class: "soft" }, "Nothing has been promoted yet: `bearmode retrain` writes the first entry."));
   return card(
     el("p", { class: "soft" }, "Every decision about the champion, the newest first."),
-    el("ol", { class: "journal" }, journal.map((entry) => el("li", {}, el("p", {}, el("strong", {}, capital(words(entry.action))), entry.version ? [" ", el("code", {}, entry.version)] : null, el("span", { class: "soft" }, ` ${clock(entry.at)}`)), entry.reason ? el("p", { class: "soft" }, entry.reason) : null))),
+    el("ol", { class: "journal" }, journal.map((entry) => el("li", {}, el("p", {}, el("strong", {}, capital(words(entry.action))), entry.version ? [" ", el("code", {}, entry.version)] : null, el("span", { class: "soft" }, ` ${clock(entry.at)}`)), entry.reason ? el("p", { class: "soft" }, entry.reason) : null, checks(entry.checks ?? [])))),
   );
 }

@@ -9,7 +9,10 @@ let loading = null;
 function load() {
   loading ??= new Promise((done, fail) => {
     const script = el("script", { src: document.getElementById("plotly-script").href });
-    script.addEventListener("load", () => (globalThis.Plotly ? done(globalThis.Plotly) : fail(new Error("no Plotly"))));
+    script.addEventListener("load", () => {
+      if (globalThis.Plotly) done(globalThis.Plotly);
+      else fail(new Error("The chart script is not one; the tables below hold the same."));
+    });
     script.addEventListener("error", () => {
       loading = null;
       script.remove();
@@ -65,6 +68,8 @@ export async function draw(node, make) {
   const figure = make();
   await Plotly.react(node, figure.traces, layout(figure.layout), CONFIG);
   watch(node);
+  // Its drawing board for measuring text is nothing to be read aloud.
+  document.getElementById("js-plotly-tester")?.setAttribute("aria-hidden", "true");
   return true;
 }
 
