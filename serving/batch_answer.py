@@ -65,6 +65,7 @@ def results_of(
     """
     # Not above: the supervisor of the workers imports the service and runs no model.
     from serving.batch import answer_batch  # noqa: PLC0415
+    from serving.batch_portfolio import batch_portfolio  # noqa: PLC0415
 
     results = []
     for index, one in enumerate(answer_batch(predictor, requests, now=now)):
@@ -82,4 +83,5 @@ def results_of(
         answered=answered,
         refused=len(results) - answered,
         model_version=predictor.version,
+        portfolio=batch_portfolio(requests, [one.answer for one in results]),
     )

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from serving.batch_body import MAX_WINDOWS
 from serving.error_schemas import ErrorDetail
+from serving.portfolio import Portfolio
 from serving.schemas import Answer, PredictRequest
 
 __all__ = ["BatchAnswer", "BatchRequest", "BatchRequestBody", "BatchResult"]
@@ -61,3 +62,8 @@ class BatchAnswer(BaseModel):
     answered: int
     refused: int
     model_version: str
+    portfolio: Portfolio | None = Field(
+        None,
+        description="what the advice adds up to, held below the caps on the whole: where two or more symbols "
+        "were answered, each once, as of one moment and for accounts of one equity, and none was refused",
+    )
