@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from serving.live.settings import LiveSettings
 from serving.settings import ServingSettings
 
 SECRETS = ("POSTGRES_PASSWORD", "GRAFANA_PASSWORD")
@@ -111,7 +112,7 @@ def test_what_is_mounted_is_there(root: Path, text: str, services: dict[str, Any
         for mount in service.get("volumes", []):
             source = mount.split(":")[0]
             if source.startswith("./"):
-                assert mount.endswith(":ro"), f"{name} may write to {source}"
+                assert mount.endswith((":ro", ":${BEARMODE_DATA_MODE:-ro}")), f"{name} may write to {source}"
                 assert source in written_by_use or (root / source).exists(), f"{name}: {source}"
             else:
                 assert source in declared, f"{name}: {source}"
@@ -120,6 +121,7 @@ def test_what_is_mounted_is_there(root: Path, text: str, services: dict[str, Any
 def test_the_settings_that_it_hands_over_exist(services: dict[str, Any]) -> None:
     given = services["bearmode"]["environment"]
     known = {f"BEARMODE_{name.upper()}" for name in ServingSettings.model_fields}
+    known |= {f"BEARMODE_LIVE_{name.upper()}" for name in LiveSettings.model_fields}
     assert set(given) <= known
 
 
