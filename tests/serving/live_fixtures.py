@@ -56,5 +56,9 @@ def served(
 
 def workers(served: Served) -> list[psutil.Process]:
     """The processes that answer: those that hold a model."""
-    family = psutil.Process(served.process.pid).children(recursive=True)
-    return [one for one in family if "_bentoml_impl.worker.service" in " ".join(one.cmdline())]
+    found = []
+    for one in psutil.Process(served.process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # or a zombie, which is one
+            if "_bentoml_impl.worker.service" in " ".join(one.cmdline()):
+                found.append(one)
+    return found
