@@ -310,8 +310,9 @@ class BearmodeStrategy(IStrategy):
         """Last settled funding rate at each close, not older than a day; nothing where there is none."""
         rates = self.dp.get_pair_dataframe(pair, self.timeframe, "funding_rate")
         # Releases of freqtrade differ in how they call it.
-        rates = rates.rename(columns={"open": "funding_rate"})
         if "funding_rate" not in rates:
+            rates = rates.rename(columns={"open": "funding_rate"})
+        if not len(rates) or "funding_rate" not in rates:
             return {}
         rates = rates.loc[rates["date"] <= now, ["date", "funding_rate"]].dropna().sort_values("date")
         gaps = (rates["date"].diff().dt.total_seconds() / 3600).to_numpy()
