@@ -141,7 +141,7 @@ def served(bento: Path, python: Path, work: Path, port: int) -> Iterator[str]:
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()[-3000:]
         with suppress(httpx.TransportError):
