@@ -99,14 +99,14 @@ def current_state(settings: ServingSettings, live: LiveModel) -> CurrentState:
     from features.store import Store  # noqa: PLC0415
     from features.store_setting import store_setting  # noqa: PLC0415
     from serving.live.settings import LiveSettings  # noqa: PLC0415
-    from serving.watching.data_readings import live_readings, store_readings  # noqa: PLC0415
+    from serving.watching.data_readings import data_readings  # noqa: PLC0415
 
     def interval() -> str:
         predictor = live.predictor
         return str(getattr(predictor.manifest, "interval", "1h")) if predictor is not None else "1h"
 
-    sources = (store_readings(Store(store_setting()), interval), live_readings(LiveSettings.load().state))
-    return CurrentState(live, health_report=settings.health_report, sources=sources)
+    data = data_readings(Store(store_setting()), interval, LiveSettings.load().state)
+    return CurrentState(live, health_report=settings.health_report, sources=[data])
 
 
 def _window_bars(live: LiveModel) -> int:

@@ -15,7 +15,7 @@ from serving.data_age import data_state
 from serving.live.state_files import read_status
 from serving.watching.current_state import Reading
 
-__all__ = ["live_readings", "store_readings"]
+__all__ = ["data_readings"]
 
 MOST_SYMBOLS = 1_000
 """Symbols with a time series each; the first ones by name where a store has more."""
@@ -24,8 +24,10 @@ _STALE = ("bearmode_data_stale", "1 where more than three bars of a symbol are o
 _STATES = ("running", "degraded", "down")
 
 
-def store_readings(store: Store, interval: Callable[[], str]) -> Callable[[float], Iterable[Reading]]:
-    """Readings of a store.
+def data_readings(
+    store: Store, interval: Callable[[], str], folder: Path
+) -> Callable[[float], Iterable[Reading]]:
+    """Readings of a store and of what keeps it up to date.
 
     Parameters
     ----------
@@ -33,6 +35,8 @@ def store_readings(store: Store, interval: Callable[[], str]) -> Callable[[float
         Need not be there.
     interval : callable
         Of the bars that the model reads.
+    folder : Path
+        Where live mode leaves its state; it need never have run.
 
     Returns
     -------
@@ -41,44 +45,42 @@ def store_readings(store: Store, interval: Callable[[], str]) -> Callable[[float
     """
 
     def readings(now: float) -> Iterable[Reading]:
-        moment = pd.Timestamp(now, unit="s", tz="UTC")
-        step = interval()
-        names = store.symbols(step)
-        yield "bearmode_store_symbols", "Symbols in the store", {}, float(len(names))
-        for symbol in names[:MOST_SYMBOLS]:
-            state = store.state(symbol)
-            kind = None if state is None else state.kinds.get(f"bars_{step}")
-            if kind is None:
-                continue
-            newest = kind.last + interval_delta(step)
-            yield (*_AGE, {"symbol": symbol}, (moment - newest).total_seconds())
-            yield (*_STALE, {"symbol": symbol}, float(data_state(newest, moment, step) == "stale"))
-
-    return readings
-
-
-def live_readings(folder: Path) -> Callable[[float], Iterable[Reading]]:
-    """Readings of live mode; none where it never ran.
-
-    Parameters
-    ----------
-    folder : Path
-        Where it leaves its state.
-    """
-
-    def readings(now: float) -> Iterable[Reading]:
         status = read_status(folder, datetime.fromtimestamp(now, UTC))
-        if status is None:
-            return
-        for state in _STATES:
-            words = "What live mode does: 1 for the state that it is in"
-            yield "bearmode_live_state", words, {"state": state}, float(status["state"] == state)
-        words = "Since live mode's last sign of life"
-        yield "bearmode_live_heartbeat_age_seconds", words, {}, float(status["heartbeat_age_seconds"])
-        yield from _symbols(status["symbols"])
-        yield from _webhooks(status.get("webhooks") or [])
+        yield from _ages(store, interval(), now, [] if status is None else status["symbols"])
+        if status is not None:
+            yield from _live(status)
 
     return readings
+
+
+def _ages(store: Store, interval: str, now: float, watched: list[dict[str, Any]]) -> Iterable[Reading]:
+    """Age of each symbol; by live mode's own word where it watches one: its clock may be simulated."""
+    moment = pd.Timestamp(now, unit="s", tz="UTC")
+    told = {row["symbol"]: row for row in watched if row["data_age_seconds"] is not None}
+    names = store.symbols(interval)
+    yield "bearmode_store_symbols", "Symbols in the store", {}, float(len(names))
+    for symbol in names[:MOST_SYMBOLS]:
+        labels = {"symbol": symbol}
+        if symbol in told:
+            yield (*_AGE, labels, float(told[symbol]["data_age_seconds"]))
+            yield (*_STALE, labels, float(told[symbol]["data_state"] == "stale"))
+            continue
+        state = store.state(symbol)
+        kind = None if state is None else state.kinds.get(f"bars_{interval}")
+        if kind is not None:
+            newest = kind.last + interval_delta(interval)
+            yield (*_AGE, labels, (moment - newest).total_seconds())
+            yield (*_STALE, labels, float(data_state(newest, moment, interval) == "stale"))
+
+
+def _live(status: dict[str, Any]) -> Iterable[Reading]:
+    for state in _STATES:
+        words = "What live mode does: 1 for the state that it is in"
+        yield "bearmode_live_state", words, {"state": state}, float(status["state"] == state)
+    words = "Since live mode's last sign of life"
+    yield "bearmode_live_heartbeat_age_seconds", words, {}, float(status["heartbeat_age_seconds"])
+    yield from _symbols(status["symbols"])
+    yield from _webhooks(status.get("webhooks") or [])
 
 
 def _symbols(rows: list[dict[str, Any]]) -> Iterable[Reading]:
