@@ -7,6 +7,7 @@ code alone; ``bearmode openapi`` writes it, and the service sends it at ``/docs.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -29,8 +30,9 @@ def documented_routes() -> list[GetRoute]:
     return [route for route in ROUTES if isinstance(route, GetRoute)]
 
 
+@cache
 def openapi_document() -> dict[str, Any]:
-    """The whole document, JSON-ready."""
+    """The whole document, JSON-ready; made once, not to be changed."""
     schemas: Schemas = {}
     _add(schemas, ErrorBody)
     paths: dict[str, Any] = {

@@ -6,6 +6,7 @@ It comes up without a bundle, says that it is not ready and why, and follows the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,17 +67,17 @@ def open_market(live: LiveModel) -> MarketFeed:
 
 
 class OurDocument:
-    """Our OpenAPI document in place of BentoML's."""
+    """Our OpenAPI document in place of BentoML's, which is asked for nothing but what else it offers."""
 
-    def __init__(self, theirs: Any) -> None:
+    def __init__(self, theirs: Callable[[], Any]) -> None:
         self._theirs = theirs
 
     def asdict(self) -> dict[str, Any]:
-        """Document as JSON-ready values."""
+        """Our own document."""
         return openapi_document()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._theirs, name)
+        return getattr(self._theirs(), name)
 
 
 class ConfiguredService(bentoml.Service):  # type: ignore[misc]
@@ -95,7 +96,8 @@ class ConfiguredService(bentoml.Service):  # type: ignore[misc]
     @property
     def openapi_spec(self) -> OurDocument:
         """Our own document."""
-        return OurDocument(super().openapi_spec)
+        parent = super()
+        return OurDocument(lambda: parent.openapi_spec)
 
     def to_asgi(self, is_main: bool = True) -> Starlette:
         """BentoML's application inside our layer."""
