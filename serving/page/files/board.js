@@ -106,7 +106,7 @@ function rowElement(row) {
     price(row.price),
     signed(row.change),
     badge(row.regime),
-    row.since === null ? MISSING : el("span", {}, clock(row.since), el("span", { class: "soft" }, ` · ${row.sinceAtLeast ? "at least " : ""}${span(row.asOf - row.since)}`)),
+    row.since === null ? MISSING : el("span", {}, clock(row.since), el("span", { class: "soft" }, ` · ${row.since === row.asOf ? "new" : `${row.sinceAtLeast ? "at least " : ""}${span(row.asOf - row.since)}`}`)),
     el("span", { class: "meter" }, el("span", { class: "track", "aria-hidden": "true", vars: { share: `${100 * (row.confidence ?? 0)}%` } }, el("span", { class: `fill ${row.regime}` })), chance(row.confidence)),
     lean(row),
     known(row.leverage) && row.side !== "flat" ? `${times(row.leverage)} ${row.side}` : MISSING,

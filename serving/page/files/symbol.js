@@ -99,7 +99,7 @@ function summaryCard(answer) {
   const asOf = Date.parse(answer.as_of);
   const bar = Date.parse(answer.valid_until) - asOf;
   const since = Date.parse(answer.since);
-  const held = `${answer.since_at_least ? "for at least " : "for "}${span(asOf - since)}, since ${answer.since_at_least ? "before " : ""}${clock(since)}`;
+  const held = since === asOf ? `new with the bar that closed at ${clock(since)}` : `${answer.since_at_least ? "for at least " : "for "}${span(asOf - since)}, since ${answer.since_at_least ? "before " : ""}${clock(since)}`;
   const row = boardRows().find((one) => one.symbol === answer.symbol && one.asOf === asOf);
   return el(
     "section",
