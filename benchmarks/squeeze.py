@@ -28,6 +28,7 @@ from features.sources import load_raw
 from serving.margin import TAKER_FEE, Position, margin_needed, tier_for
 from serving.parameters import LEVERAGE_CAP
 from serving.predictor import Predictor
+from serving.squeeze import symbol_factors
 from training.dataset import Dataset, build_dataset
 from training.promotion import load_champion, walk_forward_folder
 from training.recipe import Recipe
@@ -112,7 +113,10 @@ def _served_walk(
         predictor = Predictor.load(beside / fold.name)
         rows = fold.test[(dataset.time[fold.test] >= SINCE) & (dataset.time[fold.test] < UNTIL)]
         known = rows[np.isfinite(table.X[rows]).all(axis=1)]
-        walk.squeeze[known] = predictor.squeeze_scales(table.X[known])
+        parameters = predictor.manifest.squeeze
+        factors = np.stack([symbol_factors(name, parameters) for name in dataset.symbols])
+        scales = predictor.squeeze_scales(table.X[known])
+        walk.squeeze[known] = scales * factors[dataset.symbol[known], :, :, None]
         walk.regime[rows], walk.fold[rows] = regime[rows], index
         walk.folds.append(fold)
     return walk

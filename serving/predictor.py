@@ -398,7 +398,7 @@ class Predictor:
             numbers["sigma_day"] = manifest.advice.volatility_floor
             degraded.append("volatility_below_training")
         market = MarketState(symbol=symbol, **numbers)
-        squeeze = squeeze_of(rows.squeeze[row], market.sigma_day, manifest.squeeze)
+        squeeze = squeeze_of(symbol, rows.squeeze[row], market.sigma_day, manifest.squeeze)
         if squeeze is None:
             degraded.append("squeeze_missing")
         advice = advise(

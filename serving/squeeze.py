@@ -20,7 +20,15 @@ from features.bars import FloatArray
 from serving.excursion import Squeeze, Tail
 from serving.feature_schema import FeatureSchema
 
-__all__ = ["HORIZONS", "LEVELS", "SIDES", "SqueezeParameters", "squeeze_inputs", "squeeze_of"]
+__all__ = [
+    "HORIZONS",
+    "LEVELS",
+    "SIDES",
+    "SqueezeParameters",
+    "squeeze_inputs",
+    "squeeze_of",
+    "symbol_factors",
+]
 
 SIDES: tuple[Literal["short", "long"], ...] = ("short", "long")
 HORIZONS = (1, 3, 7)
@@ -45,6 +53,9 @@ class SqueezeParameters(BaseModel):
     tails : dict of str to list of tuple of float
         By side and horizon: shape and scale of the generalised Pareto law beyond the last level, the
         scale in units of that level's move.
+    symbols : dict of str to list of list of float
+        By symbol, a row for each side, a number for each horizon: the log of what its scales are multiplied
+        by, since the tails of symbols differ. 0 for a symbol that is not named.
     rows, weeks : int
         Rows that it was fitted on, and how many weeks of a symbol they are.
     """
@@ -56,6 +67,7 @@ class SqueezeParameters(BaseModel):
     horizons: list[int]
     offsets: dict[Literal["short", "long"], list[list[Number]]]
     tails: dict[Literal["short", "long"], list[tuple[Number, Number]]]
+    symbols: dict[str, list[list[Number]]]
     rows: int = Field(ge=1)
     weeks: float = Field(ge=0)
 
@@ -75,7 +87,16 @@ class SqueezeParameters(BaseModel):
             for shape_, scale in self.tails[side]:
                 if not (0 <= shape_ < 1 and scale > 0):
                     raise ValueError(f"tail of the {side}: shape {shape_}, scale {scale}")
+        for name, rows in self.symbols.items():
+            if [len(row) for row in rows] != [len(HORIZONS)] * len(SIDES):
+                raise ValueError(f"symbols.{name} has rows of {[len(row) for row in rows]}")
         return self
+
+
+def symbol_factors(symbol: str, parameters: SqueezeParameters) -> FloatArray:
+    """What a symbol's scales are multiplied by, shape (2, 3)."""
+    known = parameters.symbols.get(symbol)
+    return np.ones((len(SIDES), len(HORIZONS))) if known is None else np.exp(np.array(known))
 
 
 def squeeze_inputs(features: npt.NDArray[np.float32], sigma_day: FloatArray) -> npt.NDArray[np.float32]:
@@ -92,19 +113,23 @@ def squeeze_inputs(features: npt.NDArray[np.float32], sigma_day: FloatArray) -> 
     return np.ascontiguousarray(np.column_stack((features, level)), dtype=np.float32)
 
 
-def squeeze_of(scales: FloatArray, sigma_day: float, parameters: SqueezeParameters) -> Squeeze | None:
+def squeeze_of(
+    symbol: str, scales: FloatArray, sigma_day: float, parameters: SqueezeParameters
+) -> Squeeze | None:
     """Quantiles of one bar's adverse excursion; ``None`` where the model has no answer for it.
 
     Parameters
     ----------
+    symbol : str
     scales : ndarray of shape (2, 3, 5)
-        Of the graph.
+        Of the graph, for any symbol.
     sigma_day : float
     parameters : SqueezeParameters
     """
     if not (sigma_day > 0 and isfinite(sigma_day) and bool(np.isfinite(scales).all())):
         return None
-    logs = scales * (sigma_day * np.sqrt(HORIZONS))[None, :, None]
+    unit = sigma_day * np.sqrt(HORIZONS) * symbol_factors(symbol, parameters)
+    logs = scales * unit[:, :, None]
     short, long = (
         {days: tuple(row) for days, row in zip(HORIZONS, side, strict=True)} for side in logs.tolist()
     )

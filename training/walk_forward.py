@@ -388,7 +388,7 @@ def _answer(dataset: Dataset, walk: Walk, fold: Fold, fitted: FittedModel, excur
     k = fitted.decision.smoothing_bars
     if fitted.squeeze is not None and excursions.squeeze is not None:
         known = fold.test[np.isfinite(excursions.squeeze.X[fold.test]).all(axis=1)]
-        walk.squeeze[known] = fitted.squeeze.scales(excursions.squeeze.X[known])
+        walk.squeeze[known] = fitted.squeeze.scales_of(excursions.squeeze.X[known], dataset.symbol[known])
     for index in range(len(dataset.symbols)):
         test = fold.test[dataset.symbol[fold.test] == index]
         if not len(test):

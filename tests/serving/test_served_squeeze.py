@@ -19,7 +19,7 @@ from features.history import History
 from serving.bundle import Bundle
 from serving.predictor import Predictor
 from serving.schemas import Answer, PredictRequest
-from serving.squeeze import HORIZONS, LEVELS, SIDES, squeeze_inputs
+from serving.squeeze import HORIZONS, LEVELS, SIDES, squeeze_inputs, symbol_factors
 from serving.window import window_request
 
 Body = dict[str, Any]
@@ -60,6 +60,7 @@ def test_the_leverage_lives_through_what_the_graph_says(predictor: Predictor, bo
     features = predictor.decided(window, 1).beside
     scales = predictor.squeeze_scales(squeeze_inputs(features, np.array([sigma])))
     assert scales.shape == (1, len(SIDES), len(HORIZONS), len(LEVELS))
+    scales = scales * symbol_factors("SIMBTC", predictor.manifest.squeeze)[:, :, None]
     for index, side in enumerate(SIDES):
         scale = scales[0, index, HORIZONS.index(7), LEVELS.index(0.995)]
         assert steps(answer)[f"{side}_excursion_scale"] == pytest.approx(scale)

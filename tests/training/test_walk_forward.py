@@ -57,6 +57,7 @@ def same_squeeze(one: SqueezeModel | None, two: SqueezeModel | None) -> bool:
         and np.array_equal(one.start, two.start)
         and np.array_equal(one.offsets, two.offsets)
         and one.tails == two.tails
+        and np.array_equal(one.shifts, two.shifts)
     )
 
 

@@ -34,6 +34,10 @@ SMALLEST_SCALE = 0.01
 SMALLEST_STEP = 1e-3
 """Between the logs of neighbouring quantiles of the tail."""
 FEWEST_WEEKS = 8.0
+SHIFT_LEVEL = 0.98
+"""Level of the residuals at which symbols are compared."""
+PRIOR_WEEKS = 104.0
+"""A symbol's own tail weighs as much as that of all once so many weeks speak for it."""
 IndexArray = npt.NDArray[np.intp]
 
 
@@ -96,7 +100,8 @@ def fit_squeeze(
         )
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         whole, *siblings = [
-            _Started(table, settings, learned, pool) for learned in (rows, *(block.train for block in cuts))
+            _Started(dataset.symbols, table, settings, learned, pool)
+            for learned in (rows, *(block.train for block in cuts))
         ]
         model = whole.model(settings, len(rows), weeks)
         raw = np.concatenate(
@@ -108,7 +113,7 @@ def fit_squeeze(
     held = np.concatenate([block.test for block in cuts])
     age = np.asarray((cut - dataset.time[held]) / pd.Timedelta(days=1), dtype=np.float64)
     weights = recency_weights(age, settings.half_life_days)
-    return _corrected(model, _targets(table, held), raw, weights)
+    return _corrected(model, _targets(table, held), raw, weights, dataset.symbol[held], dataset.rows_per_day)
 
 
 def _targets(table: SqueezeTable, rows: IndexArray) -> FloatArray:
@@ -121,11 +126,13 @@ class _Started:
 
     def __init__(
         self,
+        symbols: tuple[str, ...],
         table: SqueezeTable,
         settings: SqueezeSettings,
         rows: IndexArray,
         pool: ThreadPoolExecutor,
     ) -> None:
+        self.symbols = symbols
         X = np.ascontiguousarray(table.X[rows])
         self.base: VolatilityBase = fit_base(X, table.variance[rows], settings.penalty)
         base, target = self.base.answer(X), _targets(table, rows)
@@ -148,13 +155,27 @@ class _Started:
             upper=tuple(booster for _, booster in found[1]),
             offsets=np.zeros((len(CELLS), len(LEVELS))),
             tails=(Tail(0.0, 1.0),) * len(CELLS),
+            symbols=self.symbols,
+            shifts=np.zeros((len(self.symbols), len(CELLS))),
             rows=rows,
             weeks=weeks,
         )
 
 
-def _corrected(model: SqueezeModel, target: FloatArray, raw: FloatArray, weights: FloatArray) -> SqueezeModel:
-    """The model with offsets and tails from out-of-fold answers."""
+def _corrected(
+    model: SqueezeModel,
+    target: FloatArray,
+    raw: FloatArray,
+    weights: FloatArray,
+    symbol: npt.NDArray[np.int64],
+    rows_per_day: float,
+) -> SqueezeModel:
+    """The model with shifts, offsets and tails from out-of-fold answers."""
+    shifts = np.zeros((len(model.symbols), len(CELLS)))
+    for cell in range(len(CELLS)):
+        left = target[:, cell] - raw[:, 1, cell]
+        shifts[:, cell] = _shifts(left, weights, symbol, len(model.symbols), 7 * rows_per_day)
+    target = target - shifts[symbol]
     offsets = np.empty((len(CELLS), len(LEVELS)))
     tails = []
     for cell in range(len(CELLS)):
@@ -172,7 +193,25 @@ def _corrected(model: SqueezeModel, target: FloatArray, raw: FloatArray, weights
         tail = fit_tail(np.exp(upper), float(np.exp(threshold)), float(np.exp(max(seen, threshold))))
         offsets[cell, 4] = offsets[cell, 3] + np.log(tail.factor((1 - LEVELS[4]) / (1 - LEVELS[3])))
         tails.append(_seen_from_last(tail))
-    return replace(model, offsets=np.round(offsets, 9), tails=tuple(tails))
+    return replace(model, offsets=np.round(offsets, 9), tails=tuple(tails), shifts=shifts)
+
+
+def _shifts(
+    left: FloatArray,
+    weights: FloatArray,
+    symbol: npt.NDArray[np.int64],
+    symbols: int,
+    rows_per_week: float,
+) -> FloatArray:
+    """How much farther each symbol's tail reaches than that of all, drawn towards nothing by few weeks."""
+    (whole,) = weighted_quantile(left, weights, (SHIFT_LEVEL,))
+    found = np.zeros(symbols)
+    for index in np.unique(symbol):
+        mine = symbol == index
+        weeks = mine.sum() / rows_per_week
+        (own,) = weighted_quantile(left[mine], weights[mine], (SHIFT_LEVEL,))
+        found[index] = weeks / (weeks + PRIOR_WEEKS) * (own - whole)
+    return np.round(found, 9)
 
 
 def _seen_from_last(tail: Tail) -> Tail:

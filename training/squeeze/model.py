@@ -103,6 +103,10 @@ class SqueezeModel:
     offsets : ndarray of shape (6, 5)
         See :class:`serving.squeeze.SqueezeParameters`.
     tails : tuple of Tail, length 6
+    symbols : tuple of str
+        Of the dataset.
+    shifts : ndarray of shape (n_symbols, 6)
+        Logs of what each symbol's scales are multiplied by.
     rows : int
         That it was fitted on.
     weeks : float
@@ -116,6 +120,8 @@ class SqueezeModel:
     upper: tuple[lgb.Booster, ...]
     offsets: FloatArray
     tails: tuple[Tail, ...]
+    symbols: tuple[str, ...]
+    shifts: FloatArray
     rows: int
     weeks: float
 
@@ -132,7 +138,7 @@ class SqueezeModel:
         return np.asarray(base[:, None, :] + self.start + trees)
 
     def scales(self, X: Float32Array) -> FloatArray:
-        """Adverse log move over the volatility of the horizon, shape (n_rows, 2, 3, 5)."""
+        """Adverse log move over the volatility of the horizon, of no symbol; shape (n_rows, 2, 3, 5)."""
         raw = self.raw(X)
         upper = raw[:, 1] + self.offsets[:, 1]
         median = np.minimum(raw[:, 0] + self.offsets[:, 0], upper - SMALLEST_GAP)
@@ -140,3 +146,8 @@ class SqueezeModel:
             (median[:, :, None], upper[:, :, None], upper[:, :, None] + self.offsets[:, 2:]), axis=2
         )
         return np.exp(logs).reshape(len(X), len(SIDES), len(HORIZONS), len(LEVELS))
+
+    def scales_of(self, X: Float32Array, symbol: npt.NDArray[np.int64]) -> FloatArray:
+        """:meth:`scales` of rows of symbols, by their index in the dataset."""
+        factors = np.exp(self.shifts[symbol]).reshape(len(X), len(SIDES), len(HORIZONS))
+        return self.scales(X) * factors[..., None]

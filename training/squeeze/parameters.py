@@ -24,6 +24,10 @@ def squeeze_parameters(model: SqueezeModel, per_day: int) -> SqueezeParameters:
             side: tails[index * len(HORIZONS) : (index + 1) * len(HORIZONS)]
             for index, side in enumerate(SIDES)
         },
+        symbols={
+            name: row.reshape(len(SIDES), len(HORIZONS)).tolist()
+            for name, row in zip(model.symbols, model.shifts, strict=True)
+        },
         rows=model.rows,
         weeks=round(model.weeks, 3),
     )

@@ -112,12 +112,15 @@ def test_too_short_a_history_is_refused(dataset: Dataset, table: SqueezeTable) -
         fit_squeeze(dataset, table, SqueezeSettings(), cut, symbols=np.arange(2), blocks=4, embargo_days=5.0)
 
 
-def test_the_walk_answers_as_the_folds_models_do(walk: Walk, table: SqueezeTable) -> None:
+def test_the_walk_answers_as_the_folds_models_do(walk: Walk, table: SqueezeTable, dataset: Dataset) -> None:
     for index, fitted in enumerate(walk.models):
         rows = np.flatnonzero((walk.fold == index) & np.isfinite(walk.squeeze[:, 0, 0, 0]))[::50]
         assert len(rows) > 10
         assert fitted.squeeze is not None
-        assert np.array_equal(walk.squeeze[rows], fitted.squeeze.scales(table.X[rows]))
+        symbol = dataset.symbol[rows]
+        assert np.array_equal(walk.squeeze[rows], fitted.squeeze.scales_of(table.X[rows], symbol))
+        factor = walk.squeeze[rows] / fitted.squeeze.scales(table.X[rows])
+        assert np.log(factor[:, 1, 2, 0]) == pytest.approx(fitted.squeeze.shifts[symbol, 5])
     assert np.isnan(walk.squeeze[walk.fold < 0]).all()
     assert np.isnan(walk.squeeze[~np.isfinite(table.X).all(axis=1)]).all()
 
@@ -135,16 +138,20 @@ def test_one_bars_quantiles_as_the_answer_reads_them(model: SqueezeModel, table:
     row = int(np.flatnonzero(np.isfinite(table.X).all(axis=1))[500])
     scales, sigma = model.scales(table.X[row : row + 1])[0], float(table.sigma[row])
     parameters = squeeze_parameters(model, 6)
-    squeeze = squeeze_of(scales, sigma, parameters)
+    squeeze = squeeze_of("OTHER", scales, sigma, parameters)
     assert squeeze is not None
     assert squeeze.quantile("short", 7, 0.995) == pytest.approx(np.expm1(scales[0, 2, 3] * sigma * 7**0.5))
     assert squeeze.quantile("long", 1, 0.9) == pytest.approx(-np.expm1(-scales[1, 0, 1] * sigma))
     beyond = squeeze.quantile("short", 3, 0.9999)
     assert beyond > squeeze.quantile("short", 3, 0.999)
     assert squeeze.chance("short", 3, beyond) == pytest.approx(0.0001)
-    assert squeeze_of(np.where(scales > 0, np.nan, scales), sigma, parameters) is None
-    assert squeeze_of(scales, 0.0, parameters) is None
-    assert squeeze_of(scales, float("nan"), parameters) is None
+    own = squeeze_of("SIMETH", scales, sigma, parameters)
+    assert own is not None
+    log_moves = [np.log1p(one.quantile("short", 7, 0.99)) for one in (own, squeeze)]
+    assert np.log(log_moves[0] / log_moves[1]) == pytest.approx(model.shifts[1, 2])
+    assert squeeze_of("SIMETH", np.where(scales > 0, np.nan, scales), sigma, parameters) is None
+    assert squeeze_of("SIMETH", scales, 0.0, parameters) is None
+    assert squeeze_of("SIMETH", scales, float("nan"), parameters) is None
 
 
 def test_inputs_end_with_the_log_of_volatility() -> None:
@@ -182,6 +189,20 @@ def test_quantile_and_chance_are_inverse_beyond_the_last_level(level: float, mor
         assert squeeze.chance(side, 7, move) == pytest.approx(1 - level, rel=1e-6)
         assert squeeze.chance(side, 7, move + more) <= squeeze.chance(side, 7, move)
     assert squeeze.chance("long", 7, 1.5) == 0.0
+
+
+def test_a_symbol_with_a_longer_tail_is_given_more_room(
+    dataset: Dataset, table: SqueezeTable, walk: Walk
+) -> None:
+    cut = walk.models[-1].trained_until
+    wilder = replace(table, scales=np.where((dataset.symbol == 1)[:, None], 1.5 * table.scales, table.scales))
+    options = {"symbols": np.arange(2), "blocks": 4, "embargo_days": 5.0}
+    found = fit_squeeze(dataset, wilder, small_recipe().squeeze, cut, **options)  # type: ignore[arg-type]
+    plain = walk.models[-1].squeeze
+    assert plain is not None
+    apart = (found.shifts[1] - found.shifts[0]) - (plain.shifts[1] - plain.shifts[0])
+    assert (apart > 0.1).all()  # of log 1.5 = 0.41, drawn towards nothing by less than two years
+    assert (apart < 0.41).all()
 
 
 def test_old_residuals_weigh_less() -> None:
