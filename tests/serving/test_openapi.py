@@ -108,3 +108,11 @@ def test_the_command_writes_it(document: dict[str, Any], tmp_path: Path) -> None
     file = tmp_path / "api.json"
     assert CliRunner().invoke(app, ["openapi", "--out", str(file)]).exit_code == 0
     assert json.loads(file.read_text(encoding="utf-8")) == document
+
+
+def test_the_page_of_the_endpoints_names_them_all(document: dict[str, Any], root: Path) -> None:
+    page = (root / "docs" / "api.md").read_text(encoding="utf-8")
+    missing = [path for path in document["paths"] if path.startswith("/v1") and f" {path}" not in page]
+    assert missing == []
+    for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL):
+        json.loads(block)
