@@ -84,7 +84,8 @@ class Retries:
         if asked is None or asked > self.longest_wait:
             return None
         usual = min(self.longest_wait, self.first_wait * 2 ** (attempt - 1))
-        return max(asked, usual * random.uniform(0.5, 1.0))  # noqa: S311 - no secret depends on it
+        drawn: float = usual * random.uniform(0.5, 1.0)  # noqa: S311 - no secret depends on it
+        return max(asked, drawn)
 
 
 def request_headers(

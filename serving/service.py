@@ -96,8 +96,7 @@ class ConfiguredService(bentoml.Service):  # type: ignore[misc]
     @property
     def openapi_spec(self) -> OurDocument:
         """Our own document."""
-        parent = super()
-        return OurDocument(lambda: parent.openapi_spec)
+        return OurDocument(lambda: super(ConfiguredService, self).openapi_spec)
 
     def to_asgi(self, is_main: bool = True) -> Starlette:
         """BentoML's application inside our layer."""
