@@ -13,8 +13,15 @@ from typing import Any
 import pytest
 
 OWN = ("features", "serving")
-BROUGHT_BY = {"starlette": "bentoml", "yarl": "aiohttp", "prometheus_client": "bentoml", "psutil": "bentoml"}
-"""Imports of ours that a declared package itself cannot be without."""
+BROUGHT_BY = {
+    "anyio": "bentoml",
+    "prometheus_client": "bentoml",
+    "psutil": "bentoml",
+    "simdjson": "pysimdjson",
+    "starlette": "bentoml",
+    "yarl": "aiohttp",
+}
+"""Modules that we import and a declared package brings, or is called otherwise."""
 SERVED = ("serving", "features/store", "features/sources")
 """What runs in a served image, live feed included."""
 NEVER_SERVED = {"lightgbm", "mlflow", "mlflow-skinny", "scikit-learn", "onnx", "onnxmltools", "skl2onnx"}
@@ -55,7 +62,8 @@ def imports(path: Path) -> Iterator[str]:
 def served_imports(root: Path) -> dict[str, str]:
     """Foreign top-level modules that serving reaches, each with a file that imports it."""
     waiting = [path for room in SERVED for path in sorted((root / room).rglob("*.py"))]
-    seen, foreign = set(waiting), {}
+    seen = set(waiting)
+    foreign: dict[str, str] = {}
     while waiting:
         path = waiting.pop()
         for dotted in imports(path):

@@ -66,7 +66,8 @@ def new_bot(strategy_class: Any, url: str, candles: Candles, **settings: Any) ->
 
 def now(bot: Any) -> pd.Timestamp:
     """A minute into the forming candle: the live frame's last row."""
-    return bot.dp.live["date"].iloc[-1] + pd.Timedelta(minutes=1)
+    opened: pd.Timestamp = bot.dp.live["date"].iloc[-1]
+    return opened + pd.Timedelta(minutes=1)
 
 
 def asked(bot: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
@@ -239,12 +240,12 @@ def test_a_misspelt_setting_is_refused(strategy_class: Any) -> None:
 
 def test_signals_look_at_no_later_candle(bot: Any) -> None:
     frame = bot.dp.stored.reset_index(drop=True)
-    bot.startup = None
 
     def signals(rows: pd.DataFrame) -> pd.DataFrame:
         made = bot.populate_indicators(rows.copy(), {"pair": PAIR})
         made = bot.populate_exit_trend(bot.populate_entry_trend(made, {"pair": PAIR}), {"pair": PAIR})
-        return made.reindex(columns=["enter_long", "enter_short", "exit_long", "exit_short"])
+        columns = ["enter_long", "enter_short", "exit_long", "exit_short"]
+        return pd.DataFrame(made).reindex(columns=columns)
 
     # Four-hour candles in place of hourly ones: 480 of them make the slow mean's first 80 days.
     whole = pd.concat([frame.assign(close=frame["close"] * factor) for factor in (1, 2, 0.4, 3)])

@@ -34,7 +34,7 @@ def quiet(command: list[str], **options: Any) -> str:
     """Output of a command that must succeed."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False, **options)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
-    return done.stdout
+    return str(done.stdout)
 
 
 @pytest.fixture(scope="module")
