@@ -120,7 +120,7 @@ def test_the_plan_is_the_one_that_was_served() -> None:
     market = small_markets()[0]
     paths = real_paths([market], SINCE, frame["time"].max())
     assert paths.time is not None
-    at = int(paths.time.get_indexer([moment])[0])
+    at = int(np.flatnonzero(paths.time == moment)[0])
     close = float(paths.mark[at, 0])
     served = {
         "tranche_1_price": close,
@@ -131,7 +131,7 @@ def test_the_plan_is_the_one_that_was_served() -> None:
         "leverage_short": 2.5,
     }
     for name, value in served.items():
-        frame.iloc[row, frame.columns.get_loc(name)] = value
+        frame.loc[frame.index[row], name] = value
     frame = frame[frame["time"] != frame["time"].iloc[row + 1]]
     answered = on_grid(frame, paths.time, paths.symbols)
     histories = [History.from_raw(market)]

@@ -89,8 +89,8 @@ def test_the_correlation_is_that_of_the_days_until_the_moment(
     trained: Trained, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Two longs or two shorts whose correlation is known name no pair as assumed."""
-    moment = "2022-09-01T00:00:00Z"
-    predict_command("SIMBTC,SIMETH", trained.places, as_of=moment, account=account_of(5_000))
+    moment = pd.Timestamp("2022-09-01", tz="UTC")
+    predict_command("SIMBTC,SIMETH", trained.places, as_of=moment.isoformat(), account=account_of(5_000))
     whole = Portfolio.model_validate(json.loads(capsys.readouterr().out)["portfolio"])
     closes = {one.symbol: one.frame["close"][one.time <= moment] for one in small_histories()}
     (known,) = correlations_of(daily_closes(closes)).values()

@@ -194,6 +194,6 @@ def test_the_list_names_dates_sources_and_what_is_assumed(
     assert "assumed" in capsys.readouterr().out.splitlines()[1]
     list_command("BTCUSDT", "binance", "2024-12")
     assert len(capsys.readouterr().out.splitlines()) == 1 + 12 + 2
-    for wrong in ({"exchange": "kraken", "on": None}, {"exchange": None, "on": "yesterday"}):
+    for exchange_name, on in (("kraken", None), (None, "yesterday")):
         with pytest.raises(UsageError):
-            list_command("", **wrong)
+            list_command("", exchange_name, on)
