@@ -65,6 +65,7 @@ async function readAll() {
     const first = boardRows().find((row) => !row.error) ?? boardRows()[0];
     if (shownSymbol() === null) go(addressed() ?? first?.symbol ?? null, addressed() !== null, false);
   } else noBoard(board.reason);
+  answered();
   await refresh();
 }
 
@@ -158,6 +159,7 @@ function answered() {
   listen();
   state.failures = 0;
   document.getElementById("key-form").hidden = true;
+  document.getElementById("key").value = "";
   banner("service");
   connection("live", state.events ? "Live" : "Connected");
 }
@@ -173,7 +175,6 @@ async function keepReading() {
     state.due = false;
     try {
       await readAll();
-      answered();
     } catch (error) {
       if (!(error instanceof ApiError)) console.error(error);
       failed(error);
