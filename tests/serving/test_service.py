@@ -87,8 +87,7 @@ def test_health_metrics_and_documents(http: httpx.Client) -> None:
     answers = document["paths"]["/v1/predict"]["post"]["responses"]
     assert set(answers) >= {"200", "400", "413", "415", "422", "429", "503", "504"}
     for status, one in answers.items():
-        schema = str(one["content"]["application/json"]["schema"])
-        assert ("ErrorBody" in schema) == (status != "200")
+        assert ("components/responses" in str(one)) == (status != "200")
     assert {"ErrorBody", "ErrorDetail"} <= set(document["components"]["schemas"])
     assert "get" in document["paths"]["/v1/model"]
     schemas = document["components"]["schemas"]
@@ -224,8 +223,9 @@ def test_a_port_in_use_is_one_line_and_exit_1(served: Served, capfd: pytest.Capt
 
 @pytest.mark.parametrize(("host", "words"), [("example", "expected an IP address"), ("192.0.2.1", "--host")])
 def test_a_host_that_cannot_be_listened_on_is_one_line(
-    host: str, words: str, capfd: pytest.CaptureFixture[str]
+    host: str, words: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("BEARMODE_ALLOW_OPEN", "true")
     assert serve(host, free_port()) == 1
     err = capfd.readouterr().err
     assert err.count("\n") == 1
