@@ -171,6 +171,26 @@ def test_the_board_sorts_and_keeps_focus(looked: Looked) -> None:
         expect(page.get_by_role("button", name="Confidence")).to_be_focused()
 
 
+def test_reading_anew_disturbs_nobody(looked: Looked) -> None:
+    page = looked.page
+    opened = [
+        page.get_by_text(words)
+        for words in ("was calculated", "of this chart as a table", "features it reads")
+    ]
+    for one in opened:
+        one.click()
+    page.get_by_role("button", name="Bias").focus()
+    page.evaluate("document.querySelectorAll('.plot').forEach((one) => { one.marked = true; })")
+    for _ in range(2):
+        with page.expect_response(re.compile("/v1/liquidation_map/")):
+            page.evaluate("dispatchEvent(new Event('online'))")
+        page.wait_for_load_state("networkidle")
+    expect(page.get_by_role("button", name="Bias")).to_be_focused()
+    assert page.locator("details[open]").count() == len(opened)
+    assert page.evaluate("[...document.querySelectorAll('.plot')].every((one) => one.marked)")
+    assert looked.errors == []
+
+
 def test_light_dark_and_what_was_chosen(browser: Browser, site: Site) -> None:
     seen = {}
     for scheme in ("light", "dark"):

@@ -56,14 +56,13 @@ function sortBy(name) {
   state.down = state.sort === name && !state.down;
   state.sort = name;
   render();
-  document.querySelector(`[data-sort="${name}"]`)?.focus();
 }
 
 function render() {
   const body = document.getElementById("board-body");
   const rows = visible();
   const scrolled = body.firstElementChild?.scrollTop ?? 0;
-  const focused = document.activeElement?.closest?.("#board-body a")?.hash;
+  const focused = focusName(document.activeElement);
   const head = COLUMNS.map((column) => {
     const sorted = state.sort === column.name ? (state.down ? "descending" : "ascending") : null;
     const button = el("button", { type: "button", class: "sort", "data-sort": column.name, on: { click: () => sortBy(column.name) } }, column.words);
@@ -85,7 +84,13 @@ function render() {
     rows.length === 0 ? el("p", { class: "soft" }, "No symbol of that name.") : null,
   );
   body.firstElementChild.scrollTop = scrolled;
-  if (focused) [...body.querySelectorAll("a")].find((one) => one.hash === focused)?.focus({ preventScroll: true });
+  if (focused) [...body.querySelectorAll("a, button, [tabindex]")].find((one) => focusName(one) === focused)?.focus({ preventScroll: true });
+}
+
+/** What names a focusable part of the board across two drawings of it. */
+function focusName(node) {
+  if (!node?.closest?.("#board-body")) return null;
+  return node.dataset.sort ?? node.hash ?? node.className;
 }
 
 /** The larger share in words, and both as a bar. */

@@ -5,8 +5,13 @@ import { capital, clock, day, known, number, span, words } from "./format.js";
 
 const SHOWN = ["log_loss", "macro_f1", "ece", "relief_rally", "switches", "coverage"];
 
-/** Both cards; `journal` null where the service keeps none. */
+let shown = null;
+
+/** Both cards; `journal` null where the service keeps none. Drawn anew only when something changed. */
 export function showModel(model, journal, journalError, now) {
+  const text = JSON.stringify([model, journal, journalError?.message]);
+  if (text === shown) return;
+  shown = text;
   put(document.getElementById("model-body"), modelCard(model, now), journalCard(journal, journalError));
 }
 

@@ -23,7 +23,7 @@ const RANGES = {
 };
 const BEFORE_ALL = "2010-01-01T00:00:00Z";
 const MAP_DAYS = 120;
-const state = { symbol: null, range: "3M", answer: null, cards: {}, turn: 0 };
+const state = { symbol: null, range: "3M", answer: null, shown: {}, cards: {}, turn: 0 };
 
 /** Ids and headings of the cards, in the order of the page. */
 const CARDS = ["summary", "chart", "advice", "signals", "map", "survival"];
@@ -36,7 +36,7 @@ export function shownSymbol() {
 export function open(symbol) {
   const body = document.getElementById("symbol-body");
   release(body);
-  Object.assign(state, { symbol, answer: null, turn: state.turn + 1 });
+  Object.assign(state, { symbol, answer: null, shown: {}, turn: state.turn + 1 });
   state.cards = Object.fromEntries(CARDS.map((name) => [name, el("div", { "aria-busy": "true" })]));
   document.getElementById("symbol-title").textContent = symbol;
   const { summary, chart, advice, signals, map, survival } = state.cards;
@@ -81,6 +81,7 @@ const TITLES = { summary: "Now", chart: "Price and regimes", advice: "Advice", s
 function refused(name, error) {
   const card = state.cards[name];
   if (error.unreachable && card.firstChild) return;
+  delete state.shown[name];
   const caption = card.querySelector("figcaption");
   if (name === "chart" && caption) {
     put(caption, el("p", {}, capital(error.message), "."), error.hint ? el("p", { class: "hint" }, error.hint) : null);
@@ -92,7 +93,9 @@ function refused(name, error) {
     card,
     el("section", { class: "card", "aria-labelledby": id }, el("h3", { id }, name === "summary" ? state.symbol : TITLES[name]), el("p", {}, capital(error.message), "."), error.hint ? el("p", { class: "hint" }, error.hint) : null),
   );
-  if (name === "summary") for (const one of ["advice", "signals"]) put(state.cards[one]);
+  if (name !== "summary") return;
+  state.answer = null;
+  for (const one of ["advice", "signals"]) put(state.cards[one]);
 }
 
 function summaryCard(answer) {
@@ -163,7 +166,9 @@ function once(path) {
 }
 
 function showChart({ range, history }) {
-  if (range !== state.range) return;
+  // An unchanged answer is the same object: what is open, focused or selected stays as it is.
+  if (range !== state.range || state.shown.chart === history) return;
+  state.shown.chart = history;
   const rows = historyRows(history);
   const length = barLength(history.step);
   let node = state.cards.chart.querySelector(".price-chart");
@@ -227,6 +232,8 @@ async function readMap(at) {
 
 function showMap(map, prices) {
   const id = "map-title";
+  if (state.shown.map === map) return;
+  state.shown.map = map;
   if (map.reason || map.time.length === 0) {
     put(state.cards.map, el("section", { class: "card", "aria-labelledby": id }, el("h3", { id }, TITLES.map), el("p", {}, `There is no map: ${words(map.reason ?? "open_interest_missing")}.`)));
     return;
