@@ -124,3 +124,9 @@ def test_nothing_is_read_made_or_opened_at_import(root: Path) -> None:
             if "TRACK" in text or "TELEMETRY" in text or isinstance(statement, ast.Import | ast.ImportFrom):
                 continue
             assert not [act for act in ACTS if act in text], f"{path.relative_to(root)}: {text}"
+
+
+def test_the_parent_of_the_workers_loads_nothing_that_answers(root: Path) -> None:
+    code = "import serving.server, sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    found = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert not set(found.stdout.split()) & {"pandas", "numpy", "pyarrow", "onnxruntime", "bentoml", "ccxt"}

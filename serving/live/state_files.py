@@ -11,10 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from features.json_file import write_json
-from serving.data_age import age_seconds, data_state
 
 __all__ = ["BOARD", "DOWN_SECONDS", "STATUS", "read_board", "read_status", "write_state"]
 
@@ -44,6 +41,11 @@ def read_status(folder: Path, now: datetime | None = None) -> dict[str, Any] | N
         ``heartbeat_age_seconds`` and, for each symbol, ``data_age_seconds``, ``data_state`` and
         ``stale``; ``None`` where it never ran.
     """
+    # Here and not above: the parent of the workers reads one name of this module, and starts sooner.
+    import pandas as pd  # noqa: PLC0415
+
+    from serving.data_age import age_seconds, data_state  # noqa: PLC0415
+
     content = _read(folder / STATUS)
     if content is None:
         return None
