@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -53,7 +53,7 @@ def openapi_document() -> dict[str, Any]:
             "title": "bearmode",
             "summary": "Market regime, calibrated probabilities, bias and leverage for perpetual futures.",
             "description": DESCRIPTION,
-            "version": version("bearmode"),
+            "version": _version(),
         },
         "servers": [{"url": ".", "description": "where this document came from"}],
         "security": [{}, {"ApiKey": []}, {"Bearer": []}],
@@ -74,6 +74,14 @@ def openapi_document() -> dict[str, Any]:
             },
         },
     }
+
+
+def _version() -> str:
+    """Of the installed package; code that only lies in a folder, as in a container, has none."""
+    try:
+        return version("bearmode")
+    except PackageNotFoundError:
+        return "0+unknown"
 
 
 def _post(operation: str, sent: type[BaseModel], got: type[BaseModel], schemas: Schemas) -> dict[str, Any]:

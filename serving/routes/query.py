@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 from starlette.requests import Request
 
-from features.errors import UsageError
-from features.sources.loading import parse_date
 from serving.request_symbol import check_symbol
 from serving.web_errors import RequestRefusedError
 
 __all__ = ["MAX_SYMBOLS", "moment", "symbols_of", "whole_number"]
 
 MAX_SYMBOLS = 200
+_ISO = re.compile(r"\d{4}-\d{2}(-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[ +-]\d{2}:\d{2})?)?)?")
+_GAP = re.compile(r"([T ]\d{2}:\d{2}\S*) (\d{2}:\d{2})$")
 _EARLIEST = pd.Timestamp("2009-01-01", tz="UTC")
 _LATEST = pd.Timestamp("2100-01-01", tz="UTC")
 
@@ -31,11 +33,7 @@ def moment(request: Request, name: str) -> pd.Timestamp | None:
     if text.isascii() and text.isdigit() and len(text) <= 14 and len(text) > 8:
         found: pd.Timestamp | None = pd.Timestamp(int(text), unit="ms", tz="UTC")
     else:
-        try:
-            # In a query a plus sign is a space, so that 00:00+00:00 arrives with a gap.
-            found = parse_date(text[:40], name)
-        except (UsageError, ValueError, OverflowError):
-            found = None
+        found = _iso(text)
     if found is None or not _EARLIEST <= found <= _LATEST:
         raise RequestRefusedError(
             422,
@@ -45,6 +43,18 @@ def moment(request: Request, name: str) -> pd.Timestamp | None:
             hint="ISO 8601 in UTC (2024-01-31 or 2024-01-31T12:00:00Z) or Unix milliseconds",
         )
     return found.as_unit("ms")
+
+
+def _iso(text: str) -> pd.Timestamp | None:
+    """Time of an ISO 8601 text, UTC where it names no zone; ``None`` for anything else."""
+    if not _ISO.fullmatch(text):
+        return None
+    try:
+        # In a query a plus sign is a space: 00:00+00:00 arrives with a gap.
+        found = pd.Timestamp(_GAP.sub(r"\1+\2", text))
+    except ValueError:
+        return None
+    return found.tz_localize("UTC") if found.tz is None else found.tz_convert("UTC")
 
 
 def whole_number(request: Request, name: str, default: int, largest: int) -> int:
