@@ -17,7 +17,16 @@ export function adviceCard(answer) {
     el(
       "div",
       { class: "pair" },
-      el("div", {}, el("h4", { class: "first" }, "Why"), el("ul", { class: "reasons" }, answer.reasons.map((reason) => el("li", {}, reason)))),
+      el(
+        "div",
+        {},
+        el("h4", { class: "first" }, "Why"),
+        el(
+          "ul",
+          { class: "reasons" },
+          answer.reasons.map((reason) => el("li", {}, reason)),
+        ),
+      ),
       el("div", {}, orders(answer)),
     ),
     calculation(advice),
@@ -26,7 +35,13 @@ export function adviceCard(answer) {
 }
 
 function figure(name, value, note = null) {
-  return el("div", {}, el("dt", {}, name), el("dd", {}, value), note ? el("dd", { class: "note" }, note) : null);
+  return el(
+    "div",
+    {},
+    el("dt", {}, name),
+    el("dd", {}, value),
+    note ? el("dd", { class: "note" }, note) : null,
+  );
 }
 
 function figures(advice) {
@@ -36,9 +51,21 @@ function figures(advice) {
     "dl",
     { class: "figures" },
     figure("Side", SIDE[advice.side] ?? advice.side, biasBar(advice.short_share)),
-    figure("Leverage", times(advice.leverage), `cap ${times(advice.leverage_cap)}; short ${times(advice.leverage_short)}, long ${times(advice.leverage_long)}`),
-    figure("Net exposure", known(net) ? signed(net, 0) : MISSING, advice.size_factor === 1 ? "of full size" : `at ${percent(advice.size_factor)} of the size`),
-    figure("Funding a day", funding ? fine(Math.abs(funding.rate)) : MISSING, funding ? fundingNote(funding) : "not known"),
+    figure(
+      "Leverage",
+      times(advice.leverage),
+      `cap ${times(advice.leverage_cap)}; short ${times(advice.leverage_short)}, long ${times(advice.leverage_long)}`,
+    ),
+    figure(
+      "Net exposure",
+      known(net) ? signed(net, 0) : MISSING,
+      advice.size_factor === 1 ? "of full size" : `at ${percent(advice.size_factor)} of the size`,
+    ),
+    figure(
+      "Funding a day",
+      funding ? fine(Math.abs(funding.rate)) : MISSING,
+      funding ? fundingNote(funding) : "not known",
+    ),
   );
 }
 
@@ -49,7 +76,12 @@ function fundingNote(funding) {
 
 /** Short against long share of the gross exposure. */
 export function biasBar(share, text = `${percent(share)} short, ${percent(1 - share)} long`) {
-  return el("span", { class: "bias", vars: { share: `${100 * share}%` } }, el("span", { class: "bar", "aria-hidden": "true" }), el("span", { class: "words" }, text));
+  return el(
+    "span",
+    { class: "bias", vars: { share: `${100 * share}%` } },
+    el("span", { class: "bar", "aria-hidden": "true" }),
+    el("span", { class: "words" }, text),
+  );
 }
 
 function orders(answer) {
@@ -67,7 +99,14 @@ function orders(answer) {
     tranches.length
       ? table(
           "Tranche plan",
-          [{ words: "Tranche" }, { words: "Share", number: true }, { words: "Price", number: true }, { words: "Average entry", number: true }, { words: "Liquidation", number: true }, { words: "When" }],
+          [
+            { words: "Tranche" },
+            { words: "Share", number: true },
+            { words: "Price", number: true },
+            { words: "Average entry", number: true },
+            { words: "Liquidation", number: true },
+            { words: "When" },
+          ],
           tranches.map((one, place) => [
             ORDINAL[place] ?? String(place + 1),
             percent(one.share),
@@ -79,8 +118,20 @@ function orders(answer) {
           "cards",
         )
       : el("p", { class: "soft" }, "No orders: nothing is to be opened here."),
-    el("dl", { class: "levels" }, levels.filter(([, value]) => known(value)).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, price(value))))),
-    withheld.length ? el("p", { class: "soft" }, `Left out: ${withheld.map(([path, why]) => `${words(path)} (${words(why)})`).join(", ")}.`) : null,
+    el(
+      "dl",
+      { class: "levels" },
+      levels
+        .filter(([, value]) => known(value))
+        .map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, price(value)))),
+    ),
+    withheld.length
+      ? el(
+          "p",
+          { class: "soft" },
+          `Left out: ${withheld.map(([path, why]) => `${words(path)} (${words(why)})`).join(", ")}.`,
+        )
+      : null,
   ];
 }
 
@@ -89,7 +140,11 @@ function calculation(advice) {
   const summary = `How ${times(advice.leverage)} was calculated`;
   return more(
     summary,
-    el("p", { class: "soft" }, `${percent(survival.level, 1)} of ${survival.horizon_days}-day moves against the position are to be survived; at that level price goes ${fine(survival.adverse_excursion)} against it.`),
+    el(
+      "p",
+      { class: "soft" },
+      `${percent(survival.level, 1)} of ${survival.horizon_days}-day moves against the position are to be survived; at that level price goes ${fine(survival.adverse_excursion)} against it.`,
+    ),
     table(
       "Calculation of the leverage",
       [{ words: "Step" }, { words: "Value", number: true }, { words: "What it is" }],
@@ -98,7 +153,11 @@ function calculation(advice) {
     ),
     advice.haircuts.length ? el("h4", {}, "Haircuts") : null,
     advice.haircuts.length
-      ? table("Haircuts", [{ words: "Why" }, { words: "Factor", number: true }], advice.haircuts.map((cut) => [capital(words(cut.name)), `× ${number(cut.factor, 3)}`]))
+      ? table(
+          "Haircuts",
+          [{ words: "Why" }, { words: "Factor", number: true }],
+          advice.haircuts.map((cut) => [capital(words(cut.name)), `× ${number(cut.factor, 3)}`]),
+        )
       : null,
   );
 }

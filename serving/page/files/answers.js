@@ -11,7 +11,8 @@ const LATE_BARS = 3;
 
 /** A row of the board. */
 export function rowOf(entry) {
-  if (entry.error || !entry.regime) return { symbol: entry.symbol, error: entry.error?.message ?? "no answer", newest: moment(entry.as_of) };
+  if (entry.error || !entry.regime)
+    return { symbol: entry.symbol, error: entry.error?.message ?? "no answer", newest: moment(entry.as_of) };
   const asOf = moment(entry.as_of);
   return {
     symbol: entry.symbol,
@@ -48,7 +49,9 @@ export function age(newest, bar) {
   const state = stateOf(newest, bar);
   const title = `newest bar closed ${clock(newest)} UTC`;
   const words = state === "ahead" ? "from the future" : span(now() - newest);
-  return state === "current" ? el("span", { title }, words) : el("span", { class: "old", title }, state === "ahead" ? words : `${words}, ${state}`);
+  return state === "current"
+    ? el("span", { title }, words)
+    : el("span", { class: "old", title }, state === "ahead" ? words : `${words}, ${state}`);
 }
 
 /** Rows of a history, one object for each; rows without a price are left out. */
@@ -76,7 +79,13 @@ export function spells(rows, step) {
       last.to = row.at;
       last.close = row.close;
     } else {
-      found.push({ regime: row.regime, from: row.at - step, to: row.at, open: row.open ?? row.close, close: row.close });
+      found.push({
+        regime: row.regime,
+        from: row.at - step,
+        to: row.at,
+        open: row.open ?? row.close,
+        close: row.close,
+      });
     }
   }
   return found.filter((spell) => spell.regime);

@@ -7,7 +7,10 @@ let skew = 0;
 
 /** What went wrong, in the service's own words. `status` 0: no answer at all. */
 export class ApiError extends Error {
-  constructor(status, { code = "unreachable", message = "The service does not answer", hint = null, field = null } = {}) {
+  constructor(
+    status,
+    { code = "unreachable", message = "The service does not answer", hint = null, field = null } = {},
+  ) {
     super(message);
     this.status = status;
     this.code = code;
@@ -50,12 +53,19 @@ export function headers(extra = {}) {
  */
 export async function ask(path, query = {}) {
   const url = new URL(path, document.baseURI);
-  for (const [name, value] of Object.entries(query)) if (value !== null && value !== undefined) url.searchParams.set(name, value);
+  for (const [name, value] of Object.entries(query))
+    if (value !== null && value !== undefined) url.searchParams.set(name, value);
   const before = kept.get(url.href);
-  const extra = before ? { "If-None-Match": before.etag, Accept: "application/json" } : { Accept: "application/json" };
+  const extra = before
+    ? { "If-None-Match": before.etag, Accept: "application/json" }
+    : { Accept: "application/json" };
   let response;
   try {
-    response = await fetch(url, { headers: headers(extra), signal: AbortSignal.timeout(TIMEOUT), cache: "no-store" });
+    response = await fetch(url, {
+      headers: headers(extra),
+      signal: AbortSignal.timeout(TIMEOUT),
+      cache: "no-store",
+    });
   } catch (error) {
     const late = error.name === "TimeoutError";
     throw new ApiError(0, late ? { code: "timeout", message: "The service did not answer in time" } : {});
@@ -68,7 +78,10 @@ export async function ask(path, query = {}) {
   try {
     content = await response.json();
   } catch {
-    throw new ApiError(response.status, { code: "not_json", message: `The service answered ${response.status} with something else than JSON` });
+    throw new ApiError(response.status, {
+      code: "not_json",
+      message: `The service answered ${response.status} with something else than JSON`,
+    });
   }
   if (!response.ok) throw new ApiError(response.status, content?.error ?? {});
   const etag = response.headers.get("etag");

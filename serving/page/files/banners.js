@@ -15,7 +15,12 @@ export function banner(name, kind = null, title = "", words = "") {
   put(
     document.getElementById("banners"),
     list.map((one) =>
-      el("div", { class: `banner ${one.kind}` }, icon(one.kind === "note" ? "note" : "warning"), el("p", {}, el("strong", {}, one.title), " ", one.words)),
+      el(
+        "div",
+        { class: `banner ${one.kind}` },
+        icon(one.kind === "note" ? "note" : "warning"),
+        el("p", {}, el("strong", {}, one.title), " ", one.words),
+      ),
     ),
   );
 }

@@ -65,14 +65,27 @@ function render() {
   const focused = focusName(document.activeElement);
   const head = COLUMNS.map((column) => {
     const sorted = state.sort === column.name ? (state.down ? "descending" : "ascending") : null;
-    const button = el("button", { type: "button", class: "sort", "data-sort": column.name, on: { click: () => sortBy(column.name) } }, column.words);
-    return el("th", { scope: "col", role: "columnheader", "aria-sort": sorted, class: column.number ? "number" : null }, button);
+    const button = el(
+      "button",
+      { type: "button", class: "sort", "data-sort": column.name, on: { click: () => sortBy(column.name) } },
+      column.words,
+    );
+    return el(
+      "th",
+      { scope: "col", role: "columnheader", "aria-sort": sorted, class: column.number ? "number" : null },
+      button,
+    );
   });
   put(
     body,
     el(
       "div",
-      { class: `scroll board${rows.length > LONG ? " long" : ""}`, role: "region", "aria-label": "Board of symbols", tabindex: "0" },
+      {
+        class: `scroll board${rows.length > LONG ? " long" : ""}`,
+        role: "region",
+        "aria-label": "Board of symbols",
+        tabindex: "0",
+      },
       el(
         "table",
         { class: "cards", role: "table" },
@@ -84,7 +97,10 @@ function render() {
     rows.length === 0 ? el("p", { class: "soft" }, "No symbol of that name.") : null,
   );
   body.firstElementChild.scrollTop = scrolled;
-  if (focused) [...body.querySelectorAll("a, button, [tabindex]")].find((one) => focusName(one) === focused)?.focus({ preventScroll: true });
+  if (focused)
+    [...body.querySelectorAll("a, button, [tabindex]")]
+      .find((one) => focusName(one) === focused)
+      ?.focus({ preventScroll: true });
 }
 
 /** What names a focusable part of the board across two drawings of it. */
@@ -96,7 +112,10 @@ function focusName(node) {
 /** The larger share in words, and both as a bar. */
 function lean(row) {
   if (row.side === "flat" || !known(row.shortShare)) return row.side ?? MISSING;
-  return biasBar(row.shortShare, row.shortShare >= 0.5 ? `${percent(row.shortShare)} short` : `${percent(1 - row.shortShare)} long`);
+  return biasBar(
+    row.shortShare,
+    row.shortShare >= 0.5 ? `${percent(row.shortShare)} short` : `${percent(1 - row.shortShare)} long`,
+  );
 }
 
 function rowElement(row) {
@@ -104,15 +123,39 @@ function rowElement(row) {
   const link = el("a", { href: `#${row.symbol}`, "aria-current": chosen ? "true" : null }, row.symbol);
   const name = el("th", { scope: "row", role: "rowheader" }, link);
   if (row.error) {
-    const reason = el("td", { role: "cell", colspan: COLUMNS.length - 1, class: "soft" }, `No answer: ${row.error}`);
+    const reason = el(
+      "td",
+      { role: "cell", colspan: COLUMNS.length - 1, class: "soft" },
+      `No answer: ${row.error}`,
+    );
     return el("tr", { role: "row", class: chosen ? "chosen" : null }, name, reason);
   }
   const cells = [
     price(row.price),
     signed(row.change),
     badge(row.regime),
-    row.since === null ? MISSING : el("span", {}, clock(row.since), el("span", { class: "soft" }, ` · ${row.since === row.asOf ? "new" : `${row.sinceAtLeast ? "at least " : ""}${span(row.asOf - row.since)}`}`)),
-    el("span", { class: "meter" }, el("span", { class: "track", "aria-hidden": "true", vars: { share: `${100 * (row.confidence ?? 0)}%` } }, el("span", { class: `fill ${row.regime}` })), chance(row.confidence)),
+    row.since === null
+      ? MISSING
+      : el(
+          "span",
+          {},
+          clock(row.since),
+          el(
+            "span",
+            { class: "soft" },
+            ` · ${row.since === row.asOf ? "new" : `${row.sinceAtLeast ? "at least " : ""}${span(row.asOf - row.since)}`}`,
+          ),
+        ),
+    el(
+      "span",
+      { class: "meter" },
+      el(
+        "span",
+        { class: "track", "aria-hidden": "true", vars: { share: `${100 * (row.confidence ?? 0)}%` } },
+        el("span", { class: `fill ${row.regime}` }),
+      ),
+      chance(row.confidence),
+    ),
     lean(row),
     known(row.leverage) && row.side !== "flat" ? `${times(row.leverage)} ${row.side}` : MISSING,
     age(row.newest, row.bar),
@@ -121,6 +164,16 @@ function rowElement(row) {
     "tr",
     { role: "row", class: chosen ? "chosen" : null },
     name,
-    cells.map((cell, place) => el("td", { role: "cell", "data-label": COLUMNS[place + 1].words, class: COLUMNS[place + 1].number ? "number" : null }, cell)),
+    cells.map((cell, place) =>
+      el(
+        "td",
+        {
+          role: "cell",
+          "data-label": COLUMNS[place + 1].words,
+          class: COLUMNS[place + 1].number ? "number" : null,
+        },
+        cell,
+      ),
+    ),
   );
 }

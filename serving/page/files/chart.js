@@ -16,7 +16,7 @@ const LABELS = 92;
 export function priceFigure(node, rows, step, answer) {
   const width = node.clientWidth;
   const narrow = width < 640;
-  const margin = { l: narrow ? 46 : 62, r: narrow ? 6 : 196, t: 8, b: 38 };
+  const margin = { l: narrow ? 52 : 62, r: narrow ? 6 : 196, t: 8, b: 38 };
   const first = rows[0].at - step;
   const last = rows.at(-1);
   const ahead = narrow ? LABELS / (width - margin.l - margin.r - LABELS) : AHEAD;
@@ -27,7 +27,12 @@ export function priceFigure(node, rows, step, answer) {
   const found = spells(rows, step);
   const plan = drawnLevels(levels, last.close, { from: last.at, to: end, range, height, narrow });
   return {
-    traces: [...priceTraces(rows, narrow ? CANDLES / 2 : CANDLES), ...ribbons(found), ...seenRibbon(rows, step), ...chances(rows)],
+    traces: [
+      ...priceTraces(rows, narrow ? CANDLES / 2 : CANDLES),
+      ...ribbons(found),
+      ...seenRibbon(rows, step),
+      ...chances(rows),
+    ],
     layout: {
       margin,
       bargap: 0,
@@ -36,7 +41,16 @@ export function priceFigure(node, rows, step, answer) {
       hoversubplots: "axis",
       shapes: [...found.map(shade), nowLine(last.at), ...plan.shapes],
       annotations: plan.annotations,
-      xaxis: axis({ type: "date", range: [first, end], anchor: "y3", rangeslider: { visible: false }, showgrid: false, hoverformat: "%Y-%m-%d %H:%M UTC", nticks: narrow ? 5 : 10 }),
+      xaxis: axis({
+        type: "date",
+        range: [first, end],
+        anchor: "y3",
+        rangeslider: { visible: false },
+        showgrid: false,
+        hoverformat: "%Y-%m-%d %H:%M UTC",
+        nticks: narrow ? 3 : 10,
+        tickangle: 0,
+      }),
       yaxis: axis({ domain: PANELS.price, range, tickformat: ticks(range), nticks: 7 }),
       yaxis2: axis({ domain: PANELS.ribbon, range: [-0.5, 1], showticklabels: false, showgrid: false }),
       yaxis3: axis({ domain: PANELS.chances, range: [0, 1], tickformat: ".0%", nticks: 3 }),
@@ -51,7 +65,17 @@ function ticks([low, high]) {
 function priceTraces(rows, candles) {
   const x = rows.map((row) => row.at);
   const shared = { x, name: "Price", xaxis: "x", yaxis: "y" };
-  if (rows.length > candles) return [{ ...shared, type: "scatter", mode: "lines", y: rows.map((row) => row.close), line: { color: colour("ink"), width: 1.4 }, hovertemplate: "%{y:,.6~g}<extra>Price</extra>" }];
+  if (rows.length > candles)
+    return [
+      {
+        ...shared,
+        type: "scatter",
+        mode: "lines",
+        y: rows.map((row) => row.close),
+        line: { color: colour("ink"), width: 1.4 },
+        hovertemplate: "%{y:,.6~g}<extra>Price</extra>",
+      },
+    ];
   const of = (name) => rows.map((row) => row[name]);
   return [
     {
@@ -81,7 +105,18 @@ function ribbons(found) {
       x: mine.map((spell) => spell.to - spell.from),
       y: mine.map(() => 0),
       width: 1,
-      marker: { color: colour(name), line: { width: 0 }, pattern: { shape: PATTERN[name], fgcolor: colour(`on-${name}`), fgopacity: 0.55, bgcolor: colour(name), size: 6, solidity: 0.22 } },
+      marker: {
+        color: colour(name),
+        line: { width: 0 },
+        pattern: {
+          shape: PATTERN[name],
+          fgcolor: colour(`on-${name}`),
+          fgopacity: 0.55,
+          bgcolor: colour(name),
+          size: 6,
+          solidity: 0.22,
+        },
+      },
       hoverinfo: "skip",
     };
   });
@@ -102,7 +137,11 @@ function seenRibbon(rows, step) {
       x: [seen.at(-1).at - seen[0].at + step],
       y: [0.78],
       width: 0.3,
-      marker: { color: colour("sunk"), line: { width: 0 }, pattern: { shape: "x", fgcolor: colour("soft"), size: 5, solidity: 0.18 } },
+      marker: {
+        color: colour("sunk"),
+        line: { width: 0 },
+        pattern: { shape: "x", fgcolor: colour("soft"), size: 5, solidity: 0.18 },
+      },
       hoverinfo: "skip",
     },
   ];
@@ -121,17 +160,44 @@ function chances(rows) {
     y: rows.map((row) => row.p[name] ?? null),
     line: { width: 0.6, color: colour(name) },
     fillcolor: faded(name, 0.86),
-    fillpattern: { shape: PATTERN[name], fgcolor: colour(`on-${name}`), bgcolor: colour(name), fgopacity: 0.4, size: 7, solidity: 0.14 },
+    fillpattern: {
+      shape: PATTERN[name],
+      fgcolor: colour(`on-${name}`),
+      bgcolor: colour(name),
+      fgopacity: 0.4,
+      size: 7,
+      solidity: 0.14,
+    },
     hovertemplate: "%{y:.0%}<extra></extra>".replace("<extra></extra>", `<extra>${regimeWord(name)}</extra>`),
   }));
 }
 
 function shade(spell) {
-  return { type: "rect", layer: "below", xref: "x", yref: "y domain", x0: spell.from, x1: spell.to, y0: 0, y1: 1, line: { width: 0 }, fillcolor: faded(spell.regime, 0.1) };
+  return {
+    type: "rect",
+    layer: "below",
+    xref: "x",
+    yref: "y domain",
+    x0: spell.from,
+    x1: spell.to,
+    y0: 0,
+    y1: 1,
+    line: { width: 0 },
+    fillcolor: faded(spell.regime, 0.1),
+  };
 }
 
 function nowLine(at) {
-  return { type: "line", xref: "x", yref: "paper", x0: at, x1: at, y0: 0, y1: 1, line: { color: colour("edge"), width: 1, dash: "dot" } };
+  return {
+    type: "line",
+    xref: "x",
+    yref: "paper",
+    x0: at,
+    x1: at,
+    y0: 0,
+    y1: 1,
+    line: { color: colour("edge"), width: 1, dash: "dot" },
+  };
 }
 
 /** The chart in a sentence or two. */
@@ -140,9 +206,16 @@ export function chartWords(symbol, rows, step, answer) {
   const [first, last] = [closes[0], closes.at(-1)];
   const found = spells(rows, step);
   const whole = found.reduce((sum, spell) => sum + spell.to - spell.from, 0) || 1;
-  const shares = REGIMES.map((name) => [name, found.filter((spell) => spell.regime === name)]).filter(([, mine]) => mine.length);
-  const parts = shares.map(([name, mine]) => `${regimeWord(name).toLowerCase()} ${percent(mine.reduce((sum, spell) => sum + spell.to - spell.from, 0) / whole)} of the time in ${mine.length} ${mine.length === 1 ? "spell" : "spells"}`);
-  const plan = answer ? levelsOf(answer).map((level) => `${level.words.toLowerCase()} ${price(level.value)}`) : [];
+  const shares = REGIMES.map((name) => [name, found.filter((spell) => spell.regime === name)]).filter(
+    ([, mine]) => mine.length,
+  );
+  const parts = shares.map(
+    ([name, mine]) =>
+      `${regimeWord(name).toLowerCase()} ${percent(mine.reduce((sum, spell) => sum + spell.to - spell.from, 0) / whole)} of the time in ${mine.length} ${mine.length === 1 ? "spell" : "spells"}`,
+  );
+  const plan = answer
+    ? levelsOf(answer).map((level) => `${level.words.toLowerCase()} ${price(level.value)}`)
+    : [];
   const text = `${symbol}, ${day(first.at)} to ${clock(last.at)} UTC: from ${price(first.close)} to ${price(last.close)} (${signed(last.close / first.close - 1)}). Answered ${parts.join(", ")}.`;
   return plan.length ? `${text} The plan: ${plan.join(", ")}.` : text;
 }
@@ -151,5 +224,11 @@ export function chartWords(symbol, rows, step, answer) {
 export function spellRows(rows, step) {
   return spells(rows, step)
     .reverse()
-    .map((spell) => [regimeWord(spell.regime), clock(spell.from), clock(spell.to), span(spell.to - spell.from), known(spell.open) && known(spell.close) ? signed(spell.close / spell.open - 1) : "–"]);
+    .map((spell) => [
+      regimeWord(spell.regime),
+      clock(spell.from),
+      clock(spell.to),
+      span(spell.to - spell.from),
+      known(spell.open) && known(spell.close) ? signed(spell.close / spell.open - 1) : "–",
+    ]);
 }

@@ -11,8 +11,10 @@ export function el(name, attributes = {}, ...children) {
   const node = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
-    if (key === "on") for (const [event, listener] of Object.entries(value)) node.addEventListener(event, listener);
-    else if (key === "vars") for (const [key_, one] of Object.entries(value)) node.style.setProperty(`--${key_}`, one);
+    if (key === "on")
+      for (const [event, listener] of Object.entries(value)) node.addEventListener(event, listener);
+    else if (key === "vars")
+      for (const [key_, one] of Object.entries(value)) node.style.setProperty(`--${key_}`, one);
     else node.setAttribute(key, value === true ? "" : String(value));
   }
   fill(node, children);
@@ -51,14 +53,28 @@ export function icon(name, className = "icon") {
  * takes a table that is laid out so for no table any more.
  */
 export function table(caption, columns, rows, className = "") {
-  const head = columns.map((column) => el("th", { scope: "col", role: "columnheader", class: column.number ? "number" : null }, column.words));
+  const head = columns.map((column) =>
+    el("th", { scope: "col", role: "columnheader", class: column.number ? "number" : null }, column.words),
+  );
   const body = rows.map((cells) =>
-    el("tr", { role: "row" }, cells.map((cell, place) => {
-      const { content, ...attributes } = cell !== null && typeof cell === "object" && !(cell instanceof Node) && !Array.isArray(cell) ? cell : { content: cell };
-      const kind = columns[place].number ? "number" : null;
-      if (place === 0) return el("th", { scope: "row", role: "rowheader", class: kind, ...attributes }, content);
-      return el("td", { role: "cell", class: kind, "data-label": columns[place].words, ...attributes }, content);
-    })),
+    el(
+      "tr",
+      { role: "row" },
+      cells.map((cell, place) => {
+        const { content, ...attributes } =
+          cell !== null && typeof cell === "object" && !(cell instanceof Node) && !Array.isArray(cell)
+            ? cell
+            : { content: cell };
+        const kind = columns[place].number ? "number" : null;
+        if (place === 0)
+          return el("th", { scope: "row", role: "rowheader", class: kind, ...attributes }, content);
+        return el(
+          "td",
+          { role: "cell", class: kind, "data-label": columns[place].words, ...attributes },
+          content,
+        );
+      }),
+    ),
   );
   return el(
     "div",

@@ -32,7 +32,8 @@ export function fine(share) {
 export function price(value) {
   if (!known(value)) return MISSING;
   const size = Math.abs(value);
-  const digits = size >= 10_000 ? 0 : size >= 100 ? 1 : size >= 1 ? 3 : Math.min(8, 3 - Math.floor(Math.log10(size || 1)));
+  const digits =
+    size >= 10_000 ? 0 : size >= 100 ? 1 : size >= 1 ? 3 : Math.min(8, 3 - Math.floor(Math.log10(size || 1)));
   return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
@@ -46,7 +47,9 @@ export function times(value) {
 }
 
 export function signed(share, digits = 1) {
-  return known(share) ? `${share > 0 ? "+" : share < 0 ? "−" : ""}${(100 * Math.abs(share)).toFixed(digits)} %` : MISSING;
+  return known(share)
+    ? `${share > 0 ? "+" : share < 0 ? "−" : ""}${(100 * Math.abs(share)).toFixed(digits)} %`
+    : MISSING;
 }
 
 /** Milliseconds of a time on the wire: ISO text or a number. */

@@ -8,11 +8,25 @@ const GAP = 15;
 /** Levels that the advice names, with the words for them. */
 export function levelsOf(answer) {
   const { tranches, stop_price: stop, target_price: target, survival, band } = answer.advice;
-  const found = tranches.map((one, place) => ({ kind: "entry", words: `Entry ${place + 1} · ${percent(one.share)}`, short: `Entry ${place + 1}`, value: one.price }));
+  const found = tranches.map((one, place) => ({
+    kind: "entry",
+    words: `Entry ${place + 1} · ${percent(one.share)}`,
+    short: `Entry ${place + 1}`,
+    value: one.price,
+  }));
   found.push({ kind: "target", words: "Target", value: target });
   found.push({ kind: "stop", words: "Stop", value: stop });
-  found.push({ kind: "liquidation", words: "Liquidation", short: "Liquid.", value: survival.worst_liquidation_price ?? survival.liquidation_price });
-  if (band && tranches.length === 0) found.push({ kind: "band", words: "Range top", value: band.upper }, { kind: "band", words: "Range foot", value: band.lower });
+  found.push({
+    kind: "liquidation",
+    words: "Liquidation",
+    short: "Liquid.",
+    value: survival.worst_liquidation_price ?? survival.liquidation_price,
+  });
+  if (band && tranches.length === 0)
+    found.push(
+      { kind: "band", words: "Range top", value: band.upper },
+      { kind: "band", words: "Range foot", value: band.lower },
+    );
   return found.filter((level) => known(level.value) && level.value > 0);
 }
 
@@ -50,10 +64,23 @@ export function drawnLevels(levels, last, { from, to, range, height, narrow }) {
     const inside = level.value >= low && level.value <= high;
     const away = level.value > high ? "▲ " : "▼ ";
     if (inside) {
-      shapes.push({ type: "line", xref: "x", yref: "y", x0: from, x1: to, y0: level.value, y1: level.value, line: { color: colour(line.colour), width: line.width, dash: line.dash } });
+      shapes.push({
+        type: "line",
+        xref: "x",
+        yref: "y",
+        x0: from,
+        x1: to,
+        y0: level.value,
+        y1: level.value,
+        line: { color: colour(line.colour), width: line.width, dash: line.dash },
+      });
     }
     const distance = inside ? "" : ` (${signed(level.value / last - 1, 0)})`;
-    return { at: scale(Math.min(high, Math.max(low, level.value))), text: `${inside ? "" : away}${narrow ? (level.short ?? level.words) : level.words} ${price(level.value)}${narrow ? "" : distance}`, colour: colour(line.colour) };
+    return {
+      at: scale(Math.min(high, Math.max(low, level.value))),
+      text: `${inside ? "" : away}${narrow ? (level.short ?? level.words) : level.words} ${price(level.value)}${narrow ? "" : distance}`,
+      colour: colour(line.colour),
+    };
   });
   spread(labels, height);
   const annotations = labels.map((label) => ({

@@ -23,12 +23,20 @@ export function mapFigure(node, map, prices) {
         showscale: false,
         hovertemplate: "%{x|%Y-%m-%d}<br>%{y:,.6~g}: %{z:.2%} of open interest<extra></extra>",
       },
-      { type: "scatter", mode: "lines", name: "Price", x: prices.map((row) => row.at), y: prices.map((row) => row.close), line: { color: colour("ink"), width: 2 }, hovertemplate: "%{y:,.6~g}<extra>Price</extra>" },
+      {
+        type: "scatter",
+        mode: "lines",
+        name: "Price",
+        x: prices.map((row) => row.at),
+        y: prices.map((row) => row.close),
+        line: { color: colour("ink"), width: 2 },
+        hovertemplate: "%{y:,.6~g}<extra>Price</extra>",
+      },
     ],
     layout: {
-      margin: { l: narrow ? 46 : 62, r: narrow ? 6 : 20, t: 8, b: 38 },
+      margin: { l: narrow ? 52 : 62, r: narrow ? 6 : 20, t: 8, b: 38 },
       hovermode: "closest",
-      xaxis: axis({ type: "date", showgrid: false, nticks: narrow ? 5 : 10 }),
+      xaxis: axis({ type: "date", showgrid: false, nticks: narrow ? 4 : 10, tickangle: 0 }),
       yaxis: axis({ showgrid: false, tickformat: ",~g", nticks: 8 }),
     },
   };
@@ -49,12 +57,21 @@ function transposed(weight) {
 
 /** The scale in words and colours, for the caption. */
 export function scaleBar(map) {
-  return el("p", { class: "scale" }, "0 %", el("span", { class: "ramp", "aria-hidden": "true" }), `${fine(ceiling(map.share))} of open interest and more`);
+  return el(
+    "p",
+    { class: "scale" },
+    "0 %",
+    el("span", { class: "ramp", "aria-hidden": "true" }),
+    `${fine(ceiling(map.share))} of open interest and more`,
+  );
 }
 
 /** Nearly the largest weight: one crowded cell must not pale all others. */
 function ceiling(weight) {
-  const values = weight.flat().filter((value) => known(value) && value > 0).sort((a, b) => a - b);
+  const values = weight
+    .flat()
+    .filter((value) => known(value) && value > 0)
+    .sort((a, b) => a - b);
   return values.length ? values[Math.floor(0.995 * (values.length - 1))] : 1;
 }
 
@@ -69,12 +86,20 @@ export function heaviest(map, many = 4) {
 }
 
 export function heaviestRows(map) {
-  return heaviest(map).map((cell) => [price(cell.price), signed(cell.price / map.close - 1), cell.side === "short" ? "Shorts" : "Longs", fine(cell.weight)]);
+  return heaviest(map).map((cell) => [
+    price(cell.price),
+    signed(cell.price / map.close - 1),
+    cell.side === "short" ? "Shorts" : "Longs",
+    fine(cell.weight),
+  ]);
 }
 
 export function mapWords(map) {
   const found = heaviest(map, 1);
   if (found.length === 0) return "No price holds an estimated liquidation now.";
-  const parts = found.map((cell) => `${cell.side}s near ${price(cell.price)} (${signed(cell.price / map.close - 1)}, ${fine(cell.weight)} of open interest)`);
+  const parts = found.map(
+    (cell) =>
+      `${cell.side}s near ${price(cell.price)} (${signed(cell.price / map.close - 1)}, ${fine(cell.weight)} of open interest)`,
+  );
   return `At ${clock(map.as_of)} UTC the heaviest estimated liquidations: ${parts.join("; ")}.`;
 }

@@ -16,7 +16,14 @@ const POLL = 30_000;
 const POLL_BESIDE_EVENTS = 120_000;
 const LONGEST_WAIT = 30_000;
 const SYMBOL = /^[A-Z0-9]{2,24}$/;
-const state = { events: false, listening: "not yet", failures: 0, regimes: new Map(), due: false, stir: () => {} };
+const state = {
+  events: false,
+  listening: "not yet",
+  failures: 0,
+  regimes: new Map(),
+  due: false,
+  stir: () => {},
+};
 
 /** Symbol in the address, if it names one; `#board`, `#symbol` and `#model` are sections. */
 function addressed() {
@@ -49,8 +56,17 @@ function connection(kind, text) {
 
 /** Read board and model, then the symbol; throws only where the service does not answer at all. */
 async function readAll() {
-  const [board, model, journal] = await Promise.allSettled([ask("v1/board"), ask("v1/model"), ask("v1/journal")]);
-  const gone = [board, model].map((one) => one.reason).find((error) => error instanceof ApiError && (error.unreachable || error.status === 401 || error.status === 429));
+  const [board, model, journal] = await Promise.allSettled([
+    ask("v1/board"),
+    ask("v1/model"),
+    ask("v1/journal"),
+  ]);
+  const gone = [board, model]
+    .map((one) => one.reason)
+    .find(
+      (error) =>
+        error instanceof ApiError && (error.unreachable || error.status === 401 || error.status === 429),
+    );
   if (gone) throw gone;
   if (model.status === "fulfilled") {
     showModel(model.value, journal.value?.entries ?? null, journal.reason, now());
@@ -71,18 +87,24 @@ async function readAll() {
 
 function note(board) {
   const good = boardRows().filter((row) => !row.error).length;
-  document.getElementById("board-note").textContent = `${good} of ${boardRows().length} symbols answered · bars of ${board.interval} · model ${board.model.version}`;
+  document.getElementById("board-note").textContent =
+    `${good} of ${boardRows().length} symbols answered · bars of ${board.interval} · model ${board.model.version}`;
 }
 
 function noBoard(error) {
   document.getElementById("board-note").textContent = "";
   if (error.code === "not_ready") banner("store");
-  else banner("store", "bad", "No board.", `${capital(error.message)}.${error.hint ? ` ${error.hint}.` : ""}`);
+  else
+    banner("store", "bad", "No board.", `${capital(error.message)}.${error.hint ? ` ${error.hint}.` : ""}`);
   put(
     document.getElementById("board-body"),
     el("p", {}, `${capital(error.message)}.`),
     error.hint ? el("p", { class: "hint" }, error.hint) : null,
-    el("p", { class: "soft" }, "The prediction endpoint does not need it: it answers the window that it is sent."),
+    el(
+      "p",
+      { class: "soft" },
+      "The prediction endpoint does not need it: it answers the window that it is sent.",
+    ),
   );
   const symbol = addressed();
   if (symbol !== null && shownSymbol() === null) go(symbol, false, false);
@@ -93,22 +115,59 @@ function changes(rows) {
   for (const row of rows) {
     const before = state.regimes.get(row.symbol);
     if (row.error || !isRegime(row.regime)) continue;
-    if (before && before !== row.regime) announce(`${row.symbol} changed from ${regimeWord(before)} to ${regimeWord(row.regime)}.`);
+    if (before && before !== row.regime)
+      announce(`${row.symbol} changed from ${regimeWord(before)} to ${regimeWord(row.regime)}.`);
     state.regimes.set(row.symbol, row.regime);
   }
 }
 
 function modelBanners(model) {
-  banner("not-ready", ...(model.ready ? [] : ["bad", "No model is served.", model.last_error ? `${capital(model.last_error.message)}.` : "Train one: bearmode train."]));
-  banner("load", ...(model.ready && model.last_error ? ["warn", "A newer model was refused;", `the last good one answers. ${capital(model.last_error.message)}.`] : []));
+  banner(
+    "not-ready",
+    ...(model.ready
+      ? []
+      : [
+          "bad",
+          "No model is served.",
+          model.last_error ? `${capital(model.last_error.message)}.` : "Train one: bearmode train.",
+        ]),
+  );
+  banner(
+    "load",
+    ...(model.ready && model.last_error
+      ? [
+          "warn",
+          "A newer model was refused;",
+          `the last good one answers. ${capital(model.last_error.message)}.`,
+        ]
+      : []),
+  );
   const simulated = model.ready && model.manifest?.data_source === "simulated";
-  banner("simulated", ...(simulated ? ["warn", "Trained on a simulated market.", "The figures below are an exercise. For real symbols the leverage is at most 1×."] : []));
+  banner(
+    "simulated",
+    ...(simulated
+      ? [
+          "warn",
+          "Trained on a simulated market.",
+          "The figures below are an exercise. For real symbols the leverage is at most 1×.",
+        ]
+      : []),
+  );
   const until = model.ready ? Date.parse(model.training.trained_until) : null;
   const days = until === null ? 0 : (now() - until) / 86_400_000;
-  const { stale_after_days: stale = Infinity, expires_after_days: end = Infinity } = model.manifest?.advice ?? {};
+  const { stale_after_days: stale = Infinity, expires_after_days: end = Infinity } =
+    model.manifest?.advice ?? {};
   const expired = days > end;
-  const text = until === null ? "" : `It was trained until ${day(until)}, ${span(now() - until)} ago. ${expired ? "An answer about now has leverage at most 1×." : "The leverage of an answer about now is cut."} Train again: bearmode retrain.`;
-  banner("model-age", ...(days > stale ? [expired ? "bad" : "warn", expired ? "The model has expired." : "The model is stale.", text] : []));
+  const text =
+    until === null
+      ? ""
+      : `It was trained until ${day(until)}, ${span(now() - until)} ago. ${expired ? "An answer about now has leverage at most 1×." : "The leverage of an answer about now is cut."} Train again: bearmode retrain.`;
+  banner(
+    "model-age",
+    ...(days > stale
+      ? [expired ? "bad" : "warn", expired ? "The model has expired." : "The model is stale.", text]
+      : []),
+  );
 }
 
 function dataBanner() {
@@ -116,8 +175,19 @@ function dataBanner() {
   const stale = rows.filter((row) => stateOf(row.newest, row.bar) === "stale");
   if (stale.length === 0) return banner("data");
   const newest = Math.max(...stale.map((row) => row.newest));
-  const which = stale.length === rows.length ? "The data is stale." : `The data of ${stale.map((row) => row.symbol).slice(0, 5).join(", ")}${stale.length > 5 ? " and others" : ""} is stale.`;
-  return banner("data", "bad", which, `The newest bar closed ${clock(newest)} UTC, ${span(now() - newest)} ago. The answers are about then, not about now. Bring it up to date: bearmode update.`);
+  const which =
+    stale.length === rows.length
+      ? "The data is stale."
+      : `The data of ${stale
+          .map((row) => row.symbol)
+          .slice(0, 5)
+          .join(", ")}${stale.length > 5 ? " and others" : ""} is stale.`;
+  return banner(
+    "data",
+    "bad",
+    which,
+    `The newest bar closed ${clock(newest)} UTC, ${span(now() - newest)} ago. The answers are about then, not about now. Bring it up to date: bearmode update.`,
+  );
 }
 
 function failed(error) {
@@ -132,8 +202,19 @@ function failed(error) {
   }
   connection("down", "Not connected");
   if (error.unreachable || !(error instanceof ApiError)) {
-    banner("service", "bad", "The service does not answer.", "What is shown below may be out of date. The page goes on asking and recovers by itself.");
-  } else banner("service", "bad", "The service refuses.", `${capital(error.message)}.${error.hint ? ` ${error.hint}.` : ""}`);
+    banner(
+      "service",
+      "bad",
+      "The service does not answer.",
+      "What is shown below may be out of date. The page goes on asking and recovers by itself.",
+    );
+  } else
+    banner(
+      "service",
+      "bad",
+      "The service refuses.",
+      `${capital(error.message)}.${error.hint ? ` ${error.hint}.` : ""}`,
+    );
 }
 
 /** Follow the events where live mode is on; asked again after every time that the service was away. */
@@ -179,7 +260,11 @@ async function keepReading() {
       if (!(error instanceof ApiError)) console.error(error);
       failed(error);
     }
-    const wait = state.failures ? Math.min(LONGEST_WAIT, 1000 * 2 ** state.failures) : state.events ? POLL_BESIDE_EVENTS : POLL;
+    const wait = state.failures
+      ? Math.min(LONGEST_WAIT, 1000 * 2 ** state.failures)
+      : state.events
+        ? POLL_BESIDE_EVENTS
+        : POLL;
     if (!state.due) await Promise.race([sleep(wait), new Promise((done) => (state.stir = done))]);
   }
 }

@@ -49,7 +49,14 @@ function layout(more) {
   };
 }
 
-const CONFIG = { displayModeBar: false, responsive: true, displaylogo: false, scrollZoom: false, doubleClick: false, showTips: false };
+const CONFIG = {
+  displayModeBar: false,
+  responsive: true,
+  displaylogo: false,
+  scrollZoom: false,
+  doubleClick: false,
+  showTips: false,
+};
 
 /**
  * Draw, or draw anew, in a node. `make()` gives {traces, layout} and is called again when colours or width change.

@@ -19,7 +19,18 @@ function choice(name, legend, options, chosen, onChange) {
     { class: "choice" },
     el("legend", {}, legend),
     options.map(([value, words]) =>
-      el("label", {}, el("input", { type: "radio", name, value, checked: value === chosen, on: { change: () => onChange(value) } }), el("span", {}, words)),
+      el(
+        "label",
+        {},
+        el("input", {
+          type: "radio",
+          name,
+          value,
+          checked: value === chosen,
+          on: { change: () => onChange(value) },
+        }),
+        el("span", {}, words),
+      ),
     ),
   );
 }
@@ -28,7 +39,10 @@ export function survivalCard(survival, side) {
   const body = el("div", {});
   const views = Object.keys(VIEWS).filter((view) => survival.cells.some((cell) => cell.view === view));
   const state = { side: side === "long" ? "long" : "short", view: views[0], regime: "any" };
-  const regimes = ["any", "bear", "ranging", "relief_rally", "bull"].map((name) => [name, name === "any" ? "Any" : regimeWord(name)]);
+  const regimes = ["any", "bear", "ranging", "relief_rally", "bull"].map((name) => [
+    name,
+    name === "any" ? "Any" : regimeWord(name),
+  ]);
   const change = (name) => (value) => {
     state[name] = value;
     put(body, grid(survival, state));
@@ -46,19 +60,44 @@ export function survivalCard(survival, side) {
     el(
       "div",
       { class: "choices" },
-      choice("survival-side", "Side", [["short", "Short"], ["long", "Long"]], state.side, change("side")),
+      choice(
+        "survival-side",
+        "Side",
+        [
+          ["short", "Short"],
+          ["long", "Long"],
+        ],
+        state.side,
+        change("side"),
+      ),
       choice("survival-regime", "Opened in", regimes, state.regime, change("regime")),
-      views.length > 1 ? choice("survival-view", "Regime", views.map((view) => [view, VIEWS[view]]), state.view, change("view")) : null,
+      views.length > 1
+        ? choice(
+            "survival-view",
+            "Regime",
+            views.map((view) => [view, VIEWS[view]]),
+            state.view,
+            change("view"),
+          )
+        : null,
     ),
     body,
-    survival.notes.length ? el("ul", { class: "soft" }, survival.notes.map((note) => el("li", {}, note))) : null,
+    survival.notes.length
+      ? el(
+          "ul",
+          { class: "soft" },
+          survival.notes.map((note) => el("li", {}, note)),
+        )
+      : null,
     el("p", { class: "soft" }, survival.disclaimer),
   );
 }
 
 function grid(survival, { side, view, regime }) {
   const found = new Map(
-    survival.cells.filter((cell) => cell.side === side && cell.view === view && cell.regime === regime).map((cell) => [`${cell.leverage} ${cell.days}`, cell]),
+    survival.cells
+      .filter((cell) => cell.side === side && cell.view === view && cell.regime === regime)
+      .map((cell) => [`${cell.leverage} ${cell.days}`, cell]),
   );
   const weeks = Math.max(0, ...[...found.values()].map((cell) => cell.weeks));
   const caption = `Liquidated ${side}s by leverage and days, ${VIEWS[view].toLowerCase()}: ${regime === "any" ? "any" : regimeWord(regime)}`;
@@ -70,10 +109,28 @@ function grid(survival, { side, view, regime }) {
         "table",
         { class: "heat" },
         el("caption", { class: "unseen" }, caption),
-        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Leverage"), survival.days.map((days) => el("th", { scope: "col" }, `${days} ${days === 1 ? "day" : "days"}`)))),
-        el("tbody", {}, survival.leverages.map((leverage) =>
-          el("tr", {}, el("th", { scope: "row" }, `${number(leverage)}×`), survival.days.map((days) => heatCell(found.get(`${leverage} ${days}`)))),
-        )),
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            el("th", { scope: "col" }, "Leverage"),
+            survival.days.map((days) => el("th", { scope: "col" }, `${days} ${days === 1 ? "day" : "days"}`)),
+          ),
+        ),
+        el(
+          "tbody",
+          {},
+          survival.leverages.map((leverage) =>
+            el(
+              "tr",
+              {},
+              el("th", { scope: "row" }, `${number(leverage)}×`),
+              survival.days.map((days) => heatCell(found.get(`${leverage} ${days}`))),
+            ),
+          ),
+        ),
       ),
     ),
     el("p", { class: "soft" }, `${weeks} weeks hold these entries: the evidence is of that size.`),
@@ -84,5 +141,10 @@ function heatCell(cell) {
   if (!cell || !known(cell.probability)) return el("td", { class: "empty" }, MISSING);
   const bare = (value) => share(value).replace(" %", "");
   const interval = known(cell.low) && known(cell.high) ? `${bare(cell.low)} to ${share(cell.high)}` : null;
-  return el("td", { vars: { "heat-share": Math.round(48 * Math.sqrt(cell.probability)) } }, el("span", { class: "value" }, share(cell.probability)), interval ? el("span", { class: "interval" }, `(${interval})`) : null);
+  return el(
+    "td",
+    { vars: { "heat-share": Math.round(48 * Math.sqrt(cell.probability)) } },
+    el("span", { class: "value" }, share(cell.probability)),
+    interval ? el("span", { class: "interval" }, `(${interval})`) : null,
+  );
 }

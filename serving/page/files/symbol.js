@@ -40,7 +40,18 @@ export function open(symbol) {
   state.cards = Object.fromEntries(CARDS.map((name) => [name, el("div", { "aria-busy": "true" })]));
   document.getElementById("symbol-title").textContent = symbol;
   const { summary, chart, advice, signals, map, survival } = state.cards;
-  put(body, el("div", { class: "stack" }, summary, chart, advice, el("div", { class: "pair" }, signals, survival), map));
+  put(
+    body,
+    el(
+      "div",
+      { class: "stack" },
+      summary,
+      chart,
+      advice,
+      el("div", { class: "pair" }, signals, survival),
+      map,
+    ),
+  );
 }
 
 /** Read everything of the symbol anew. Errors of single parts stand in their own cards. */
@@ -48,7 +59,11 @@ export async function refresh() {
   const { symbol, turn } = state;
   if (symbol === null) return;
   const mine = (then) => (value) => (state.turn === turn ? then(value) : undefined);
-  const part = (name, question, show) => question.then(mine(show), mine((error) => refused(name, error)));
+  const part = (name, question, show) =>
+    question.then(
+      mine(show),
+      mine((error) => refused(name, error)),
+    );
   const at = (path) => `v1/${path}/${encodeURIComponent(symbol)}`;
   await part("summary", ask(at("regimes")), (answer) => {
     const same = state.answer !== null && JSON.stringify(state.answer) === JSON.stringify(answer);
@@ -62,7 +77,8 @@ export async function refresh() {
   await Promise.all([
     part("chart", readHistory(at("history"), state.range), (history) => showChart(history)),
     part("survival", once(at("survival")), (survival) => {
-      if (!state.cards.survival.firstChild) put(state.cards.survival, survivalCard(survival, state.answer?.advice.side));
+      if (!state.cards.survival.firstChild)
+        put(state.cards.survival, survivalCard(survival, state.answer?.advice.side));
     }),
     part("map", readMap(at), ([map, prices]) => showMap(map, prices)),
   ]);
@@ -75,7 +91,14 @@ function keepOpen(holder, card) {
   for (const [place, one] of [...card.querySelectorAll("details")].entries()) one.open = open[place] ?? false;
 }
 
-const TITLES = { summary: "Now", chart: "Price and regimes", advice: "Advice", signals: "Signals", map: "Liquidation map", survival: "Who survived" };
+const TITLES = {
+  summary: "Now",
+  chart: "Price and regimes",
+  advice: "Advice",
+  signals: "Signals",
+  map: "Liquidation map",
+  survival: "Who survived",
+};
 
 /** A part without an answer says why; what was shown before stays where the service is only away. */
 function refused(name, error) {
@@ -84,14 +107,24 @@ function refused(name, error) {
   delete state.shown[name];
   const caption = card.querySelector("figcaption");
   if (name === "chart" && caption) {
-    put(caption, el("p", {}, capital(error.message), "."), error.hint ? el("p", { class: "hint" }, error.hint) : null);
+    put(
+      caption,
+      el("p", {}, capital(error.message), "."),
+      error.hint ? el("p", { class: "hint" }, error.hint) : null,
+    );
     return;
   }
   const id = `${name}-title`;
   release(card);
   put(
     card,
-    el("section", { class: "card", "aria-labelledby": id }, el("h3", { id }, name === "summary" ? state.symbol : TITLES[name]), el("p", {}, capital(error.message), "."), error.hint ? el("p", { class: "hint" }, error.hint) : null),
+    el(
+      "section",
+      { class: "card", "aria-labelledby": id },
+      el("h3", { id }, name === "summary" ? state.symbol : TITLES[name]),
+      el("p", {}, capital(error.message), "."),
+      error.hint ? el("p", { class: "hint" }, error.hint) : null,
+    ),
   );
   if (name !== "summary") return;
   state.answer = null;
@@ -102,7 +135,10 @@ function summaryCard(answer) {
   const asOf = Date.parse(answer.as_of);
   const bar = Date.parse(answer.valid_until) - asOf;
   const since = Date.parse(answer.since);
-  const held = since === asOf ? `new with the bar that closed at ${clock(since)}` : `${answer.since_at_least ? "for at least " : "for "}${span(asOf - since)}, since ${answer.since_at_least ? "before " : ""}${clock(since)}`;
+  const held =
+    since === asOf
+      ? `new with the bar that closed at ${clock(since)}`
+      : `${answer.since_at_least ? "for at least " : "for "}${span(asOf - since)}, since ${answer.since_at_least ? "before " : ""}${clock(since)}`;
   const row = boardRows().find((one) => one.symbol === answer.symbol && one.asOf === asOf);
   return el(
     "section",
@@ -111,16 +147,48 @@ function summaryCard(answer) {
       "div",
       {},
       el("h3", { id: "summary-title" }, answer.symbol),
-      el("p", { class: "now" }, badge(answer.regime, "large"), row ? el("span", { class: "price" }, price(row.price), el("span", { class: "soft" }, ` ${signed(row.change)} in 24 h`)) : null),
+      el(
+        "p",
+        { class: "now" },
+        badge(answer.regime, "large"),
+        row
+          ? el(
+              "span",
+              { class: "price" },
+              price(row.price),
+              el("span", { class: "soft" }, ` ${signed(row.change)} in 24 h`),
+            )
+          : null,
+      ),
       el("p", {}, capital(held), "."),
-      el("p", { class: "soft" }, "As of ", clock(asOf), "; data ", age(asOf, bar), stateOf(asOf, bar) === "current" ? ` old, next answer at ${clock(answer.valid_until)}.` : "."),
-      answer.degraded.length ? el("p", { class: "hint" }, el("strong", {}, "Degraded: "), answer.degraded.map(words).join(", "), ".") : null,
+      el(
+        "p",
+        { class: "soft" },
+        "As of ",
+        clock(asOf),
+        "; data ",
+        age(asOf, bar),
+        stateOf(asOf, bar) === "current" ? ` old, next answer at ${clock(answer.valid_until)}.` : ".",
+      ),
+      answer.degraded.length
+        ? el(
+            "p",
+            { class: "hint" },
+            el("strong", {}, "Degraded: "),
+            answer.degraded.map(words).join(", "),
+            ".",
+          )
+        : null,
     ),
     el(
       "div",
       {},
       el("h4", { class: "first" }, "Probabilities"),
-      el("ul", { class: "chances" }, REGIMES.map((name) => chanceRow(name, answer))),
+      el(
+        "ul",
+        { class: "chances" },
+        REGIMES.map((name) => chanceRow(name, answer)),
+      ),
       el("p", { class: "soft" }, setWords(answer)),
     ),
   );
@@ -132,7 +200,11 @@ function chanceRow(name, answer) {
     "li",
     { class: name === answer.regime ? "chosen" : null },
     el("span", { class: "name" }, swatch(name), regimeWord(name)),
-    el("span", { class: "track", "aria-hidden": "true" }, el("span", { class: `fill ${name}`, vars: { share: `${100 * share}%` } })),
+    el(
+      "span",
+      { class: "track", "aria-hidden": "true" },
+      el("span", { class: `fill ${name}`, vars: { share: `${100 * share}%` } }),
+    ),
     el("span", { class: "value" }, chance(share)),
   );
 }
@@ -184,10 +256,27 @@ function showChart({ range, history }) {
   const text = chartWords(state.symbol, rows, length, state.answer);
   node.setAttribute("aria-label", text);
   const seen = rows.filter((row) => row.inSample).length;
-  const warning = seen === 0 ? null : el("p", {}, el("strong", {}, "In sample: "), seen === rows.length ? "the model has learned from all of this span" : "the model has learned from the hatched part of this span", `; its answers there prove nothing. It was trained until ${clock(history.trained_until)}.`);
-  const columns = ["Regime", "From", "To", "Held", "Price"].map((name, place) => ({ words: name, number: place > 2 }));
+  const warning =
+    seen === 0
+      ? null
+      : el(
+          "p",
+          {},
+          el("strong", {}, "In sample: "),
+          seen === rows.length
+            ? "the model has learned from all of this span"
+            : "the model has learned from the hatched part of this span",
+          `; its answers there prove nothing. It was trained until ${clock(history.trained_until)}.`,
+        );
+  const columns = ["Regime", "From", "To", "Held", "Price"].map((name, place) => ({
+    words: name,
+    number: place > 2,
+  }));
   const wasOpen = caption.querySelector("details")?.open;
-  const details = more("The spells of this chart as a table", table("Spells", columns, spellRows(rows, length), "cards"));
+  const details = more(
+    "The spells of this chart as a table",
+    table("Spells", columns, spellRows(rows, length), "cards"),
+  );
   details.open = Boolean(wasOpen);
   put(caption, el("p", {}, text), warning, details);
   draw(node, () => priceFigure(node, rows, length, state.answer));
@@ -198,7 +287,10 @@ function chartCard() {
     state.range = range;
     const at = `v1/history/${encodeURIComponent(state.symbol)}`;
     const { turn } = state;
-    readHistory(at, range).then((found) => state.turn === turn && showChart(found), (error) => state.turn === turn && refused("chart", error));
+    readHistory(at, range).then(
+      (found) => state.turn === turn && showChart(found),
+      (error) => state.turn === turn && refused("chart", error),
+    );
   };
   return el(
     "section",
@@ -209,7 +301,11 @@ function chartCard() {
 }
 
 function legend() {
-  return el("ul", { class: "legend", "aria-label": "Regimes" }, REGIMES.map((name) => el("li", {}, swatch(name), regimeWord(name))));
+  return el(
+    "ul",
+    { class: "legend", "aria-label": "Regimes" },
+    REGIMES.map((name) => el("li", {}, swatch(name), regimeWord(name))),
+  );
 }
 
 function ranges(choose) {
@@ -218,7 +314,19 @@ function ranges(choose) {
     { class: "choice range" },
     el("legend", { class: "unseen" }, "Span of the chart"),
     Object.entries(RANGES).map(([range, { words: long }]) =>
-      el("label", { title: long }, el("input", { type: "radio", name: "range", value: range, "aria-label": long, checked: range === state.range, on: { change: () => choose(range) } }), el("span", {}, range)),
+      el(
+        "label",
+        { title: long },
+        el("input", {
+          type: "radio",
+          name: "range",
+          value: range,
+          "aria-label": long,
+          checked: range === state.range,
+          on: { change: () => choose(range) },
+        }),
+        el("span", {}, range),
+      ),
     ),
   );
 }
@@ -235,12 +343,23 @@ function showMap(map, prices) {
   if (state.shown.map === map) return;
   state.shown.map = map;
   if (map.reason || map.time.length === 0) {
-    put(state.cards.map, el("section", { class: "card", "aria-labelledby": id }, el("h3", { id }, TITLES.map), el("p", {}, `There is no map: ${words(map.reason ?? "open_interest_missing")}.`)));
+    put(
+      state.cards.map,
+      el(
+        "section",
+        { class: "card", "aria-labelledby": id },
+        el("h3", { id }, TITLES.map),
+        el("p", {}, `There is no map: ${words(map.reason ?? "open_interest_missing")}.`),
+      ),
+    );
     return;
   }
   const text = mapWords(map);
   const node = el("div", { class: "plot map-chart", role: "img", "aria-label": text });
-  const columns = ["Price", "From the close", "Liquidated", "Open interest"].map((name, place) => ({ words: name, number: place !== 2 }));
+  const columns = ["Price", "From the close", "Liquidated", "Open interest"].map((name, place) => ({
+    words: name,
+    number: place !== 2,
+  }));
   release(state.cards.map);
   put(
     state.cards.map,
@@ -248,8 +367,26 @@ function showMap(map, prices) {
       "section",
       { class: "card", "aria-labelledby": id },
       el("h3", { id }, TITLES.map),
-      el("p", { class: "soft" }, "An estimate from open interest, price and stated assumptions; nobody publishes positions. It says little that the day's price range does not say."),
-      el("figure", {}, node, el("figcaption", {}, scaleBar(map), el("p", {}, text), more("The heaviest prices as a table", table("Heaviest estimated liquidations", columns, heaviestRows(map), "")))),
+      el(
+        "p",
+        { class: "soft" },
+        "An estimate from open interest, price and stated assumptions; nobody publishes positions. It says little that the day's price range does not say.",
+      ),
+      el(
+        "figure",
+        {},
+        node,
+        el(
+          "figcaption",
+          {},
+          scaleBar(map),
+          el("p", {}, text),
+          more(
+            "The heaviest prices as a table",
+            table("Heaviest estimated liquidations", columns, heaviestRows(map), ""),
+          ),
+        ),
+      ),
     ),
   );
   draw(node, () => mapFigure(node, map, prices));

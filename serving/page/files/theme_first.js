@@ -2,7 +2,8 @@
 (() => {
   try {
     const chosen = localStorage.getItem("bearmode-theme");
-    const dark = chosen === "dark" || (chosen !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
+    const dark =
+      chosen === "dark" || (chosen !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
     document.documentElement.dataset.theme = dark ? "dark" : "light";
   } catch {
     // Storage is refused in some private windows: the system's theme it is.
