@@ -201,7 +201,9 @@ class PredictionLog:
             self._kept(len(rows))
 
     def _open(self, today: date) -> int:
-        """File of the day, begun where it is a new one."""
+        """File of the day, begun where it is a new one or was removed."""
+        if self._descriptor is not None and os.fstat(self._descriptor).st_nlink == 0:
+            self._leave()
         if self._descriptor is None or today != self._day:
             self._leave()
             self._descriptor, self._day = open_day(self._folder, today, self._writer), today

@@ -68,6 +68,8 @@ class WatchLayer:
                 record=record,
             )
             watch.finished(finished)
+            # Timers that were called off keep this context, and with it the windows, for half a minute.
+            record.answers.clear()
 
 
 def _choice(scope: Scope) -> str | None:

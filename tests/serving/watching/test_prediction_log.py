@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -205,6 +206,17 @@ def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     until(lambda: len(lost) == 2)
     log.close()
     assert set(lost) == {("not_written", 1)}
+
+
+def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    log = PredictionLog(folder, seconds=0.01)
+    log.put(logged(request_id="before"))
+    until(lambda: len(read_predictions(folder)) == 1)
+    shutil.rmtree(folder)
+    log.put(logged(request_id="after"))
+    log.close()
+    assert read_predictions(folder)["request_id"].tolist() == ["after"]
 
 
 def test_no_log_is_an_empty_table(tmp_path: Path) -> None:
