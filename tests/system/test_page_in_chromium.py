@@ -313,7 +313,7 @@ def test_an_event_is_heard_and_the_board_read_anew(browser: Browser, site: Site)
 def test_old_data_and_a_model_from_a_simulation_are_said_plainly(
     browser: Browser, trained: Trained, tmp_path: Path
 ) -> None:
-    with serving(new_site(tmp_path, trained, trained.places.store.absolute())) as site:
+    with serving(new_site(tmp_path, trained, Path(trained.places.store).absolute())) as site:
         page = look(browser.new_context(), site.url).page
         banners = page.get_by_role("region", name="Warnings")
         expect(banners).to_contain_text("The data is stale.")
@@ -334,7 +334,7 @@ def test_without_a_store_the_model_is_still_shown(browser: Browser, trained: Tra
 
 
 def test_a_service_that_goes_away_and_comes_back(browser: Browser, trained: Trained, tmp_path: Path) -> None:
-    made = new_site(tmp_path, trained, trained.places.store.absolute())
+    made = new_site(tmp_path, trained, Path(trained.places.store).absolute())
     context = browser.new_context()
     with serving(made):
         page = look(context, made.url).page
@@ -351,7 +351,7 @@ def test_a_service_that_goes_away_and_comes_back(browser: Browser, trained: Trai
 
 
 def test_a_key_is_asked_for_and_used(browser: Browser, trained: Trained, tmp_path: Path) -> None:
-    made = new_site(tmp_path, trained, trained.places.store.absolute())
+    made = new_site(tmp_path, trained, Path(trained.places.store).absolute())
     added = subprocess.run(
         [sys.executable, "-m", "bearmode", "keys", "add", "desk"],
         cwd=tmp_path,
