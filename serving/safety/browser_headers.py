@@ -38,7 +38,7 @@ _ALWAYS = (
 )
 _RESOURCE = b"cross-origin-resource-policy"
 _MAX_AGE = 600
-_EXPOSED = ("ETag", "Age", "Retry-After", "X-Request-Id")
+_EXPOSED = ("ETag", "Age", "Retry-After", "X-Data-Age", "X-Data-State", "X-Request-Id")
 _ALLOWED = ("Content-Type", "X-API-Key", "Authorization", "X-Request-Id", "If-None-Match", "Last-Event-ID")
 
 
