@@ -85,6 +85,7 @@ class MarketFeed:
         self._quick = ThreadPoolExecutor(1, thread_name_prefix="market")
         self._slow = ThreadPoolExecutor(1, thread_name_prefix="market-charts")
         self._told: list[Told] = []
+        live.reloads.observe(self._release)
 
     def observe(self, told: Told) -> None:
         """Be told, on the market's thread, of each newest answer that was computed."""
@@ -155,11 +156,18 @@ class MarketFeed:
         predictor = self._live.predictor
         if not isinstance(predictor, Predictor):
             raise not_ready(self._live.error)
-        if self._view is None or self._view.predictor is not predictor:
-            self._view = MarketView(predictor, self._store)
+        view = self._view
+        if view is None or view.predictor is not predictor:
+            self._view = view = MarketView(predictor, self._store)
             self._newest.clear()
             self._large.clear()
-        return self._view
+        return view
+
+    def _release(self, _: object) -> None:
+        """Let go of a model that answers no more, though nobody asks; called by who loaded the new one."""
+        view = self._view
+        if view is not None and view.predictor is not self._live.predictor:
+            self._view = None
 
     async def _stamp(self, view: MarketView, symbol: str) -> Hashable:
         names = (symbol, *view.windows.universe)

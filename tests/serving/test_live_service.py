@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pandas as pd
 import psutil
-from live_fixtures import install, make_champion, served
+from live_fixtures import install, make_champion, served, workers
 from receiver import receiving
 from service_fixtures import Served
 from small_training import Trained
@@ -99,6 +99,8 @@ def test_live_mode_from_the_source_to_stream_and_webhook(trained: Trained, tmp_p
         options = ("--live", SYMBOL, "--live-source", "simulated", "--webhook", f"desk={receiver.url}")
         with served(tmp_path, *options, settings=settings) as process:
             process.wait_for("/readyz", 200)
+            for one in workers(process):
+                assert not [name for name in one.environ() if name.startswith("BEARMODE_WEBHOOK")]
             change = heard(process, 0, "regime_change")
             assert (change["symbol"], change["from"], change["to"]) == (SYMBOL, before, after)
             assert (pd.Timestamp(change["as_of"]), change["cause"]) == (close, "market")

@@ -209,3 +209,24 @@ def test_a_remote_store_is_not_asked_each_time() -> None:
     assert stamps.of(["SIMBTC"]) == before
     seconds[0] = 6.0
     assert stamps.of(["SIMBTC"]) != before
+
+
+def test_a_model_that_answers_no_more_is_let_go_though_nobody_asks(
+    trained: Trained, predictor: Predictor, store: Store, tmp_path: Path
+) -> None:
+    pointer = tmp_path / "champion.json"
+    loads = iter([predictor, Predictor.load(trained.bundle)])
+    live = LiveModel(lambda: next(loads), watched=pointer)
+    live.refresh()
+    feed = MarketFeed(store, live, now=lambda: NOW)
+    asyncio.run(feed.answer("SIMBTC"))
+    view = feed._view
+    assert view is not None
+    assert view.predictor is predictor
+    pointer.write_text("new")
+    live.refresh()
+    assert feed._view is None
+    asyncio.run(feed.answer("SIMBTC"))
+    assert feed._view is not None
+    assert feed._view.predictor is live.predictor
+    feed.close()
