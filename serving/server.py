@@ -113,6 +113,9 @@ def _environment(settings: ServingSettings, metrics: str) -> dict[str, str]:
     inherited = os.environ.get("PYTHONPATH")
     environment = {
         "BENTOML_DO_NOT_TRACK": "True",
+        # A worker computes `threads` answers at once; each on one core, or they wait for each other.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
         **os.environ,
         "PYTHONPATH": root if not inherited else os.pathsep.join([root, inherited]),
         "BEARMODE_BUNDLES": str(settings.bundles.absolute()),
