@@ -45,7 +45,7 @@ test-system: setup  ## what needs more than pip brings (installs Chromium where 
 	$(BIN)/pytest -m system -rs
 
 bench: setup  ## every benchmark, printed
-	for name in labels_and_features window walk_forward store archive update_many many_symbols liquidation_map pandas_oracle board scale layers; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	for name in labels_and_features window walk_forward store archive update_many many_symbols liquidation_map pandas_oracle board scale layers serving; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 bento: setup  ## bentoml build: the service without what trains it
 	BENTOML_DO_NOT_TRACK=True $(BIN)/bentoml build

@@ -24,7 +24,8 @@ import schemathesis
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from live_fixtures import served, workers
-from schemathesis import Case, GenerationMode
+from schemathesis import GenerationMode
+from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -122,8 +123,8 @@ def takes_something(operation: APIOperation[Any, Any, Any, Any]) -> bool:
 
 def test_what_the_document_allows_and_forbids_is_answered_as_it_says(service: Served) -> None:
     schema = schemathesis.openapi.from_url(f"{service.url}/docs.json")
-    operations = [found.ok() for found in schema.get_all_operations()]
-    operations = [one for one in operations if one.path not in ENDLESS]
+    found = [one for one in schema.get_all_operations() if isinstance(one, Ok)]
+    operations = [one.ok() for one in found if one.ok().path not in ENDLESS]
     assert {"/v1/predict", "/v1/model", "/v1/board"} <= {one.path for one in operations}
     modes = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
     taking = sum(takes_something(one) for one in operations)
@@ -135,7 +136,7 @@ def test_what_the_document_allows_and_forbids_is_answered_as_it_says(service: Se
 
                 @hypothesis.settings(QUIET, max_examples=each)
                 @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
-                def send(case: Case) -> None:
+                def send(case: Any) -> None:
                     nonlocal sent
                     answer = case.call(session=session, timeout=SECONDS)
                     sent += 1
