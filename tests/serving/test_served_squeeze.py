@@ -116,7 +116,7 @@ def test_replayed_squeezes_are_those_of_the_endpoint(predictor: Predictor, index
     history = small_histories()[index]
     since = pd.Timestamp("2023-02-27", tz="UTC")
     for row in [*predictor.replay(history, since, None)][::7]:
-        end = int(history.time.get_indexer([row.time])[0])
+        end = int(history.time.searchsorted(row.time))
         if row.answer is None:
             continue
         alone = ask(predictor, window_request(history.window(end, predictor.manifest.window_bars)))

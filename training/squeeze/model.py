@@ -150,4 +150,4 @@ class SqueezeModel:
     def scales_of(self, X: Float32Array, symbol: npt.NDArray[np.int64]) -> FloatArray:
         """:meth:`scales` of rows of symbols, by their index in the dataset."""
         factors = np.exp(self.shifts[symbol]).reshape(len(X), len(SIDES), len(HORIZONS))
-        return self.scales(X) * factors[..., None]
+        return np.asarray(self.scales(X) * factors[..., None])
