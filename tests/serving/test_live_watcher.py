@@ -19,6 +19,7 @@ from small_training import SYMBOLS, Trained
 from features.errors import BearmodeError
 from features.history import History
 from features.raw import RawMarket
+from features.regimes import Regime
 from features.sources import load_simulated
 from features.store import Store
 from serving.live.database import LiveStateError
@@ -66,9 +67,16 @@ def known_by(market: RawMarket, moment: pd.Timestamp) -> RawMarket:
 
 
 def regimes(predictor: Predictor, symbol: str, since: pd.Timestamp, until: pd.Timestamp) -> list[Any]:
-    """Close and regime of each bar in a span, both ends included, as a replay has them."""
-    rows = predictor.replay(whole()[symbol], since, until + pd.Timedelta(milliseconds=1))
-    return [(row.time, row.answer.regime) for row in rows if row.answer is not None]
+    """Close and regime of each bar in a span, both ends included, as the model decides them."""
+    history = whole()[symbol]
+    first, end = int(history.time.searchsorted(since)), int(history.time.searchsorted(until, side="right"))
+    decided = predictor.decided(history.part(0, end), end - first)
+    labels = [Regime(int(index)).label for index in decided.decision.regime]
+    return [
+        pair
+        for pair, answered in zip(zip(decided.time, labels, strict=True), decided.answered, strict=True)
+        if answered
+    ]
 
 
 def changes(predictor: Predictor, symbol: str, since: pd.Timestamp, until: pd.Timestamp) -> list[Any]:
