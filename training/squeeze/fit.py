@@ -27,7 +27,7 @@ from training.squeeze.outcomes import CELLS, SqueezeTable
 from training.squeeze.settings import SqueezeSettings
 from training.squeeze.tail import fit_tail, recency_weights, weighted_quantile
 
-__all__ = ["SMALLEST_SCALE", "fit_squeeze", "known_rows"]
+__all__ = ["SMALLEST_SCALE", "corrected", "fit_squeeze", "known_rows"]
 
 SMALLEST_SCALE = 0.01
 """A smaller move has no more to say: logs of nothing are not fitted."""
@@ -113,7 +113,7 @@ def fit_squeeze(
     held = np.concatenate([block.test for block in cuts])
     age = np.asarray((cut - dataset.time[held]) / pd.Timedelta(days=1), dtype=np.float64)
     weights = recency_weights(age, settings.half_life_days)
-    return _corrected(model, _targets(table, held), raw, weights, dataset.symbol[held], dataset.rows_per_day)
+    return corrected(model, _targets(table, held), raw, weights, dataset.symbol[held], dataset.rows_per_day)
 
 
 def _targets(table: SqueezeTable, rows: IndexArray) -> FloatArray:
@@ -162,7 +162,7 @@ class _Started:
         )
 
 
-def _corrected(
+def corrected(
     model: SqueezeModel,
     target: FloatArray,
     raw: FloatArray,
@@ -170,7 +170,20 @@ def _corrected(
     symbol: npt.NDArray[np.int64],
     rows_per_day: float,
 ) -> SqueezeModel:
-    """The model with shifts, offsets and tails from out-of-fold answers."""
+    """The model with shifts, offsets and tails from out-of-fold answers.
+
+    Parameters
+    ----------
+    model : SqueezeModel
+    target : ndarray of shape (n_rows, 6)
+        Logs of the scales that came.
+    raw : ndarray of shape (n_rows, 2, 6)
+        What models that had not seen the rows said of them: see :meth:`SqueezeModel.raw`.
+    weights : ndarray of shape (n_rows,)
+    symbol : ndarray of int, shape (n_rows,)
+    rows_per_day : float
+        Of a symbol.
+    """
     shifts = np.zeros((len(model.symbols), len(CELLS)))
     for cell in range(len(CELLS)):
         left = target[:, cell] - raw[:, 1, cell]

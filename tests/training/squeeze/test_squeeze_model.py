@@ -20,7 +20,7 @@ from serving.excursion import Squeeze, Tail
 from serving.squeeze import HORIZONS, LEVELS, SIDES, squeeze_inputs, squeeze_of
 from training.dataset import Dataset
 from training.excursion import Excursions
-from training.squeeze.fit import fit_squeeze, known_rows
+from training.squeeze.fit import corrected, fit_squeeze, known_rows
 from training.squeeze.graph import export_squeeze, prove_squeeze, squeeze_adversarial_rows
 from training.squeeze.model import SqueezeModel
 from training.squeeze.outcomes import CELLS, SqueezeTable
@@ -125,13 +125,26 @@ def test_the_walk_answers_as_the_folds_models_do(walk: Walk, table: SqueezeTable
     assert np.isnan(walk.squeeze[~np.isfinite(table.X).all(axis=1)]).all()
 
 
-def test_coverage_on_a_market_whose_law_stays(walk: Walk, table: SqueezeTable) -> None:
-    """Simulated markets do not change their law, and yet a year of two symbols says only about what a quantile holds."""
+def test_offsets_hold_what_they_say_of_the_rows_that_they_come_from(model: SqueezeModel) -> None:
+    """Corrected, the answers held of each level just its share of the weight, however wrong they were."""
+    rng = np.random.default_rng(1)
+    n = 6000
+    raw = np.stack((rng.normal(-0.5, 0.2, (n, 6)), rng.normal(0.4, 0.2, (n, 6))), axis=1)
+    symbol = np.repeat([0, 1], n // 2)
+    target = rng.normal(0, 0.3, (n, 6)) + 0.3 * symbol[:, None] + raw[:, 1] - 0.6
+    weights = rng.uniform(0.2, 1, n)
+    found = corrected(model, target, raw, weights, symbol, 4.0)
+    shifted = target - found.shifts[symbol]
+    assert (found.shifts[1] > found.shifts[0]).all()
     for cell in range(len(CELLS)):
-        known = np.isfinite(walk.squeeze[:, 0, 0, 0]) & np.isfinite(table.scales[:, cell])
-        for place, slack in ((1, 0.15), (2, 0.06)):
-            quantile = walk.squeeze[known][:, cell // 3, cell % 3, place]
-            assert abs((table.scales[known, cell] <= quantile).mean() - LEVELS[place]) < slack
+        upper = raw[:, 1, cell] + found.offsets[cell, 1]
+        logs = [upper, *(upper + found.offsets[cell, place] for place in (2, 3))]
+        for level, log in zip(LEVELS[1:4], logs, strict=True):
+            assert weights[shifted[:, cell] <= log].sum() / weights.sum() == pytest.approx(level, abs=0.001)
+        beyond = upper + found.offsets[cell, 4]
+        assert 0 <= weights[shifted[:, cell] > beyond].sum() / weights.sum() < 0.003
+        median = raw[:, 0, cell] + found.offsets[cell, 0]
+        assert weights[shifted[:, cell] <= median].sum() / weights.sum() == pytest.approx(0.5, abs=0.001)
 
 
 def test_one_bars_quantiles_as_the_answer_reads_them(model: SqueezeModel, table: SqueezeTable) -> None:
