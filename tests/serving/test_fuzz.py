@@ -48,6 +48,18 @@ ENDLESS = {"/v1/events"}
 """Answers that do not end: their own tests read them."""
 SECONDS = 20
 BODY_SECONDS = 1
+WARM = tuple(
+    f"/v1/{path}"
+    for path in (
+        "board",
+        "regimes/SIMBTC",
+        "signals/SIMBTC",
+        "history/SIMBTC",
+        "liquidation_map/SIMBTC",
+        "model",
+    )
+)
+"""What is loaded once and kept."""
 GROWTH = 1.15
 """Of a worker's memory over the tests here, once it is warm: allocators keep some."""
 
@@ -86,6 +98,10 @@ def service(
         body = orjson.dumps(good)
         for _ in range(30):
             assert asked(process, body).status_code == 200
+        for path in WARM:
+            assert requests.get(f"{process.url}{path}", timeout=SECONDS).status_code < 500
+        for hostile, headers in horrors(good).values():
+            asked(process, hostile, **headers)
         before = memory(process)
         yield process
         for _ in range(5):
