@@ -145,7 +145,8 @@ class SqueezeModel:
         logs = np.concatenate(
             (median[:, :, None], upper[:, :, None], upper[:, :, None] + self.offsets[:, 2:]), axis=2
         )
-        return np.exp(logs).reshape(len(X), len(SIDES), len(HORIZONS), len(LEVELS))
+        found: FloatArray = np.exp(logs).reshape(len(X), len(SIDES), len(HORIZONS), len(LEVELS))
+        return found
 
     def scales_of(self, X: Float32Array, symbol: npt.NDArray[np.int64]) -> FloatArray:
         """:meth:`scales` of rows of symbols, by their index in the dataset."""
