@@ -16,6 +16,7 @@ __all__ = ["Squeeze", "Tail", "table_move", "table_squeeze"]
 
 _LARGEST_LOG_MOVE = 10.0  # exp() of it is still a number that JSON can carry
 _SAME_LEVEL = 1e-9
+_NO_SHAPE = 1e-9  # below it the law is the exponential one, to the last digits
 
 
 class Tail(NamedTuple):
@@ -29,14 +30,14 @@ class Tail(NamedTuple):
 
     def factor(self, rarer: float) -> float:
         """Log move whose chance is ``rarer`` times that of the last quantile, over that one's."""
-        if self.shape == 0:
+        if self.shape < _NO_SHAPE:
             return 1 - self.scale * log(rarer)
         return 1 + self.scale * expm1(-self.shape * log(rarer)) / self.shape
 
     def rarer(self, factor: float) -> float:
         """Inverse of :meth:`factor`."""
         beyond = (factor - 1) / self.scale
-        return exp(-beyond) if self.shape == 0 else exp(-log1p(self.shape * beyond) / self.shape)
+        return exp(-beyond) if self.shape < _NO_SHAPE else exp(-log1p(self.shape * beyond) / self.shape)
 
 
 @dataclass(frozen=True, slots=True)
