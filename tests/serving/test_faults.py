@@ -33,8 +33,8 @@ from serving.window import window_request
 SECONDS = 60.0
 NOBODY = "http://127.0.0.1:9"
 """Nobody listens there."""
-SMALL = 40_960
-"""Bytes of a disk that is soon full."""
+SMALL = 409_600
+"""Bytes of a disk: room for the predictions of all tests here, and soon full where it is filled."""
 
 
 @dataclass
@@ -235,7 +235,7 @@ def test_a_promotion_on_a_full_disk_leaves_the_champion(tmp_path: Path) -> None:
             while out.write(bytes(1024)):
                 pass
         with pytest.raises(OSError, match="space"):
-            write_json(champion, {"version": "new" * 20_000})
+            write_json(champion, {"version": "new" * 200_000})
         assert orjson.loads(champion.read_bytes()) == {"version": "old"}
         assert sorted(path.name for path in disk.iterdir()) == ["champion.json", "filler"]
 
