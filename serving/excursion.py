@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import exp, expm1, isfinite, isnan, log, log1p, nan, sqrt
-from typing import NamedTuple
 
 from features.regimes import Regime
 from serving.margin import Position
@@ -19,7 +18,8 @@ _SAME_LEVEL = 1e-9
 _NO_SHAPE = 1e-9  # below it the law is the exponential one, to the last digits
 
 
-class Tail(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Tail:
     """Generalised Pareto law of the log move beyond the last quantile.
 
     ``scale`` is in units of the last quantile's log move; ``shape`` is at least 0: no move is impossible.

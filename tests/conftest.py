@@ -18,6 +18,9 @@ from training.excursion import Excursions
 from training.pipeline import default_features, train
 from training.walk_forward import Walk, concatenated_excursions, walk_forward
 
+collect_ignore = ["serving/fake_service.py", "system/freqtrade_asks.py"]
+"""Run in processes of their own: the one changes the service that it imports, the other imports freqtrade."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let pass what a library does to itself, and a machine that is busy with other things."""

@@ -154,7 +154,8 @@ def test_a_worker_is_killed(world: World) -> None:
     assert statuses == {200}
     assert refused <= 3
     assert second.is_running()
-    soon(lambda: world.process.output().count(f"serving bundle {world.version}") >= 3)
+    replaced = {one.pid for one in workers(world.process)} - {second.pid}
+    soon(lambda: world.get("/v1/model").json()["worker"] in replaced)
     world.answers()
 
 

@@ -280,7 +280,7 @@ def test_an_answer_says_how_long_it_has_held_and_what_would_flip_it(predictor: P
     assert any(f"{held / pd.Timedelta(days=1):.1f} days" in reason for reason in answer.reasons) or held < (
         pd.Timedelta(days=1)
     )
-    assert f"Nearest to taking over: {answer.flips[0].words}." in answer.reasons
+    assert f"What would change it first: {answer.flips[0].words}." in answer.reasons
 
 
 def test_a_wider_margin_is_farther_from_flipping_by_just_that(predictor: Predictor, body: Body) -> None:

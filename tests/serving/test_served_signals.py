@@ -88,10 +88,10 @@ def test_bearish_extras_confirm_a_bear_and_are_named(predictor: Predictor, plain
     assert {read[name] for name in EXTRAS} == {"bearish"}
     (said,) = [text for text in answer.reasons if "available signals are bearish" in text]
     assert "liquidations, put call, whale flows" in said
-    assert said.endswith("at least 3 confirm a bear.")
+    assert said.endswith("; 3 or more confirm a bear.")
     bullish = ask(predictor, newest(predictor, with_extras(plain, last=0.1)))
     assert {one.name: one.state for one in bullish.signals}["put_call"] == "bullish"
-    assert "at least 3 confirm" not in " ".join(bullish.reasons)
+    assert "3 or more confirm" not in " ".join(bullish.reasons)
 
 
 @pytest.mark.parametrize(

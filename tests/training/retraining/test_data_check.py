@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -172,9 +173,11 @@ def test_the_record_is_written_read_and_refused(tmp_path: Path) -> None:
 
 
 def test_a_retraining_on_wrong_data_stops_before_it_fits_and_says_why(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(challenger_module.Challenger, "run", lambda _self: pytest.fail("it went on to fit"))
+    shutil.copytree(start.places.store, tmp_path / "wrong")  # the prepared store belongs to all tests
+    start = replace(start, places=start.places.model_copy(update={"store": tmp_path / "wrong"}))
     known = known_past(start.places.bundles)
     assert known.months is not None
     assert set(known.months) == {SYMBOL}
