@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from features.context import Closes, with_context
-from features.errors import NothingUsableError
+from features.errors import DataError, NothingUsableError
 from features.history import STALE_AFTER_HOURS, History
 from features.parallel.outcomes import Outcome, attempt
 from features.raw import interval_delta
@@ -37,8 +37,17 @@ class StoreWindows:
         self.universe = tuple(universe)
 
     def symbols(self) -> list[str]:
-        """Symbols with bars of the interval, sorted."""
-        return self.store.symbols(self.interval)
+        """Symbols with bars of the interval, sorted; also those whose files are damaged: asked for, they say so."""
+        found = []
+        for name in self.store.names():
+            try:
+                state = self.store.state(name)
+            except DataError:
+                found.append(name)
+                continue
+            if state is not None and f"bars_{self.interval}" in state.kinds:
+                found.append(name)
+        return found
 
     def span(self, symbol: str) -> tuple[pd.Timestamp, pd.Timestamp]:
         """Close of a symbol's first and of its newest bar, without reading them.
