@@ -37,7 +37,7 @@ class StoreWindows:
         self.universe = tuple(universe)
 
     def symbols(self) -> list[str]:
-        """Symbols with bars of the interval, sorted; also those whose files are damaged: asked for, they say so."""
+        """Symbols with bars of the interval, sorted, and those whose files are damaged: they say so when asked."""
         found = []
         for name in self.store.names():
             try:
