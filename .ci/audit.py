@@ -15,7 +15,7 @@ from pathlib import Path
 LOCKS = ("requirements.lock", "requirements-serving.lock")
 ACCEPTED: dict[str, str] = {}
 """Vulnerabilities that do not concern us: id and reason. Each is looked at again with every lock."""
-SECONDS = 180
+SECONDS = 60
 
 
 def main() -> int:

@@ -37,7 +37,7 @@ class StoreWindows:
         self.universe = tuple(universe)
 
     def symbols(self) -> list[str]:
-        """Symbols with bars of the interval, sorted, and those whose files are damaged: they say so when asked."""
+        """Symbols with bars of the interval, sorted, and damaged ones: asked for, these say so."""
         found = []
         for name in self.store.names():
             try:

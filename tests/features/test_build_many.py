@@ -134,6 +134,7 @@ def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
     )
 
 
+@pytest.mark.long
 def test_the_command_in_processes_with_the_store_of_the_settings(root: Path, tmp_path: Path) -> None:
     (tmp_path / "bearmode.toml").write_text(f'store = "{root}"\n[serving]\nport = 1\n')
     options = ["--interval", "1d", "--symbols", "AAAUSDT,GONEUSDT,BBBUSDT", "--workers", "2"]

@@ -134,6 +134,7 @@ def test_an_empty_store_says_so(url: str) -> None:
         store.read("TESTUSDT", "1h")
 
 
+@pytest.mark.long
 def test_features_are_built_from_it_in_parallel(s3: str, tmp_path: Path) -> None:
     for place in (s3, tmp_path / "local"):
         store = Store(place)
@@ -170,6 +171,7 @@ def test_a_writer_that_fails_gives_the_lock_back(url: str) -> None:
         pass
 
 
+@pytest.mark.long
 def test_the_lease_of_a_killed_writer_ends(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "SETTLE_SECONDS", 0.1)
     holder = writer(s3, "hold", LEASE_SECONDS=6.0)

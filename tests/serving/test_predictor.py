@@ -310,7 +310,7 @@ def test_the_prediction_set_follows_the_thresholds_of_the_bundle(predictor: Pred
     assert (sizes[0] <= 2, sizes[-1]) == (True, 4)
 
 
-@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("index", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_a_replayed_row_is_the_answer_to_its_window(predictor: Predictor, index: int) -> None:
     """To the last bit, at sampled bars and at every bar around the holes."""
     history = small_histories()[index]

@@ -80,6 +80,7 @@ def test_a_run_is_made_again_by_version_and_by_run_id(
     assert not by_run.inputs.get("unsure")
 
 
+@pytest.mark.long
 def test_two_processes_with_other_hash_seeds_make_the_same_bytes(
     quick: tuple[Places, dict[str, Any]], tmp_path: Path, root: Path
 ) -> None:

@@ -172,6 +172,7 @@ def test_a_symbol_that_starts_late_delays_the_folds_and_is_named() -> None:
     assert [fold.name for fold in walkable(build_dataset([first, later], default_features()), longer)]
 
 
+@pytest.mark.long
 def test_a_symbol_that_is_left_out_of_training_is_left_out_of_all_beside_it(
     walk: Walk, dataset: Dataset, excursions: Excursions
 ) -> None:

@@ -87,6 +87,7 @@ def made(dataset: Dataset, folder: Path, **workforce: Any) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.long
 def test_a_cluster_makes_the_same_bytes(dataset: Dataset, dask: Cluster, tmp_path: Path) -> None:
     there = made(dataset, tmp_path / "there", scheduler=dask.address)
     assert there == made(dataset, tmp_path / "here")
