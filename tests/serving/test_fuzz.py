@@ -400,7 +400,7 @@ def test_what_is_no_http_ends_the_connection(service: Served, good: dict[str, An
             connection.sendall(sent)
             connection.shutdown(socket.SHUT_WR)
             said = until_closed(connection)
-        except ConnectionError:
+        except OSError:  # the other end was quicker
             said = b""
     assert said == b"" or said.split()[1][:1] == b"4"
     assert asked(service, orjson.dumps(good)).status_code == 200

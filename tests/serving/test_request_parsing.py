@@ -166,3 +166,11 @@ def test_any_value_in_any_field_is_taken_or_refused_by_name(name: str, value: An
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused_without_an_exception(body: bytes) -> None:
     assert refused(body)[0] in {400, 422}
+
+
+@pytest.mark.parametrize("name", ['"', "\\", "\n", "\u2028", "BTC\tUSDT"])
+def test_a_symbol_of_the_context_with_an_escape_is_refused_by_name(name: str) -> None:
+    refusal = parsed(orjson.dumps(request_body() | {"context": {name: {"time": [], "close": []}}})).refusal
+    assert refusal is not None
+    assert refusal.field is not None
+    assert refusal.field.startswith("context")
